@@ -1,0 +1,168 @@
+//! The record on the topic: the contract between ingest and dispatcher.
+//!
+//! ```text
+//! key      source id, a NUL, event id          the same event always meets the same partition
+//! payload  the event as JSON                   {"id","name","body","timestamp"}
+//! headers  schema-version event-id source-id received-at traceparent [tracestate]
+//! ```
+//! A record that cannot be read is never an error that stops a partition: it becomes a dead row with its raw bytes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Event, Moment, SourceId, TraceContext};
+
+/// The version of this contract that is written. Readers accept it and the one before.
+pub const SCHEMA_VERSION: u16 = 1;
+
+/// What a broker carries: opaque bytes with headers.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Record {
+    /// Decides the partition and the identity.
+    pub key: Vec<u8>,
+    /// The event as JSON.
+    pub payload: Vec<u8>,
+    /// What the pipeline needs to know besides the event.
+    pub headers: BTreeMap<String, Vec<u8>>,
+}
+
+impl Record {
+    /// The record's size as bounds count it: key, payload and headers, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.key.len() + self.payload.len() + self.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    }
+}
+
+impl std::fmt::Debug for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Record").field("bytes", &self.bytes()).finish_non_exhaustive()
+    }
+}
+
+/// An event on its way: who sent it, when it came, and the trace it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// The account that sent it.
+    pub source_id: SourceId,
+    /// What it sent.
+    pub event: Event,
+    /// When ingest received it.
+    pub received_at: Moment,
+    /// The span of ingest that accepted it.
+    pub trace: TraceContext,
+}
+
+/// Why a record is not an envelope.
+#[derive(Debug, thiserror::Error)]
+pub enum Undecodable {
+    /// A header is missing or is no text of its kind.
+    #[error("header `{0}` is missing or malformed")]
+    Header(&'static str),
+    /// The writer is of a version this reader does not know.
+    #[error("schema version {0} is not known here")]
+    SchemaVersion(String),
+    /// The payload is no event.
+    #[error("the payload is not an event")]
+    Payload(#[source] serde_json::Error),
+}
+
+impl Envelope {
+    /// The record's key for an event: source id, NUL, event id.
+    #[must_use]
+    pub fn key(source_id: &SourceId, event_id: &str) -> Vec<u8> {
+        [source_id.as_str().as_bytes(), b"\0", event_id.as_bytes()].concat()
+    }
+
+    /// Writes the envelope as a record.
+    ///
+    /// # Errors
+    /// When the event cannot be written as JSON; no event that passed [`Event::judge`] is such.
+    pub fn encode(&self) -> Result<Record, serde_json::Error> {
+        let mut headers = BTreeMap::new();
+        let mut put = |name: &str, value: &str| drop(headers.insert(name.to_owned(), value.as_bytes().to_vec()));
+        put("schema-version", &SCHEMA_VERSION.to_string());
+        put("event-id", self.event.id.as_str());
+        put("source-id", self.source_id.as_str());
+        put("received-at", &self.received_at.as_micros().to_string());
+        put("traceparent", self.trace.traceparent());
+        if let Some(state) = self.trace.tracestate() {
+            put("tracestate", state);
+        }
+        let payload = serde_json::to_vec(&self.event)?;
+        Ok(Record { key: Self::key(&self.source_id, self.event.id.as_str()), payload, headers })
+    }
+
+    /// Reads an envelope from a record.
+    ///
+    /// # Errors
+    /// [`Undecodable`] says which part is wrong; the record itself is still the caller's to keep.
+    pub fn decode(record: &Record) -> Result<Self, Undecodable> {
+        let text = |name: &'static str| {
+            record.headers.get(name).and_then(|value| std::str::from_utf8(value).ok()).ok_or(Undecodable::Header(name))
+        };
+        let version = text("schema-version")?;
+        if version.parse() != Ok(SCHEMA_VERSION) {
+            return Err(Undecodable::SchemaVersion(version.chars().take(16).collect()));
+        }
+        let received_at = text("received-at")?.parse().map_err(|_| Undecodable::Header("received-at"))?;
+        let trace = TraceContext::parse(text("traceparent")?, text("tracestate").ok()).ok_or(Undecodable::Header("traceparent"))?;
+        Ok(Self {
+            source_id: SourceId::new(text("source-id")?),
+            event: serde_json::from_slice(&record.payload).map_err(Undecodable::Payload)?,
+            received_at: Moment::from_micros(received_at),
+            trace,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Envelope, Record, Undecodable};
+    use crate::event::Timestamp;
+    use crate::{Event, EventId, Moment, SourceId, TraceContext};
+
+    fn envelope(id: &str, name: &str, body: &str, millis: i64) -> Envelope {
+        let timestamp = Timestamp::from_epoch_millis(millis).unwrap();
+        Envelope {
+            source_id: SourceId::new("shop"),
+            event: Event { id: EventId::new(id), name: name.to_owned(), body: body.to_owned(), timestamp },
+            received_at: Moment::from_micros(1_700_000_000_000_001),
+            trace: TraceContext::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", Some("v=1")).unwrap(),
+        }
+    }
+
+    #[test]
+    fn each_broken_part_is_named() {
+        let good = envelope("a", "nn", "b", 1).encode().unwrap();
+        for (header, value) in [("received-at", "soon"), ("traceparent", "00-0"), ("source-id", "\u{fffd}")] {
+            let mut record = good.clone();
+            let bytes = if header == "source-id" { vec![0xff] } else { value.as_bytes().to_vec() };
+            record.headers.insert(header.to_owned(), bytes);
+            assert!(matches!(Envelope::decode(&record), Err(Undecodable::Header(name)) if name == header));
+        }
+        let mut record = good.clone();
+        record.headers.insert("schema-version".to_owned(), b"9".to_vec());
+        assert!(matches!(Envelope::decode(&record), Err(Undecodable::SchemaVersion(_))));
+        let record = Record { payload: b"<html>".to_vec(), ..good };
+        assert!(matches!(Envelope::decode(&record), Err(Undecodable::Payload(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn an_envelope_survives_the_topic(id in ".{1,128}", name in ".{2,50}", body in ".{1,200}", millis in 0i64..4_000_000_000_000) {
+            let sent = envelope(&id, &name, &body, millis);
+            prop_assert_eq!(Envelope::decode(&sent.encode().unwrap()).unwrap(), sent);
+        }
+
+        #[test]
+        fn decoding_never_fails_to_answer(payload in proptest::collection::vec(any::<u8>(), 0..256), value in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let names = ["schema-version", "event-id", "source-id", "received-at", "traceparent"];
+            let headers = names.map(|name| (name.to_owned(), value.clone())).into_iter().collect();
+            drop(Envelope::decode(&Record { key: Vec::new(), payload, headers }));
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Who sent an event, and which of that source's events it is.
+//!
+//! The pair is an event's identity everywhere: record key, journal row, idempotency.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The id a source gave its event: 1–128 printable characters, unique within the source.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventId(String);
+
+/// The id of the account that sent an event.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SourceId(String);
+
+/// Gives a string newtype its constructor, accessor and `Display`.
+macro_rules! text_id {
+    ($name:ident) => {
+        impl $name {
+            /// Wraps the text as it is; bounds are judged where the event is.
+            #[must_use]
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(text.into())
+            }
+
+            /// The id's text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+text_id!(EventId);
+text_id!(SourceId);

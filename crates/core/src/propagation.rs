@@ -1,0 +1,111 @@
+//! W3C trace context, as far as the path needs it: parse, pick out the trace id, write.
+//!
+//! A forged or malformed `traceparent` is no context at all; an oversized `tracestate` is dropped.
+//! Source: W3C Trace Context, level 1, §3.2.2 and §3.3.
+
+use std::fmt;
+
+/// The longest `tracestate` that is carried on, in bytes (the recommendation's minimum to keep).
+pub const TRACESTATE_BYTES_MAX: usize = 512;
+/// The length of a version-00 `traceparent`, in bytes.
+const TRACEPARENT_BYTES: usize = 55;
+
+/// A valid `traceparent` (lower case, version 00) with its `tracestate`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TraceContext {
+    /// The 55 characters of the `traceparent`.
+    parent: String,
+    /// The vendors' part; empty when there is none.
+    state: String,
+}
+
+impl TraceContext {
+    /// Parses a `traceparent` with its optional `tracestate`; `None` unless the former is valid.
+    #[must_use]
+    pub fn parse(parent: &str, state: Option<&str>) -> Option<Self> {
+        let hex = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let zero = |part: &str| part.bytes().all(|byte| byte == b'0');
+        let mut parts = parent.split('-');
+        let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let shaped = version.len() == 2 && trace.len() == 32 && span.len() == 16 && flags.len() == 2;
+        // Later versions may append fields; version 00 may not, and ff is forbidden.
+        let version_fits = version != "ff" && (version != "00" || parent.len() == TRACEPARENT_BYTES);
+        if !shaped || !version_fits || !hex(version) || !hex(trace) || !hex(span) || !hex(flags) || zero(trace) || zero(span) {
+            return None;
+        }
+        let state = state.filter(|state| state.len() <= TRACESTATE_BYTES_MAX && state.bytes().all(|byte| matches!(byte, b' '..=b'~')));
+        Some(Self { parent: format!("00-{trace}-{span}-{flags}"), state: state.unwrap_or_default().to_owned() })
+    }
+
+    /// The `traceparent` header's value.
+    #[must_use]
+    pub fn traceparent(&self) -> &str {
+        &self.parent
+    }
+
+    /// The `tracestate` header's value, if there is one.
+    #[must_use]
+    pub fn tracestate(&self) -> Option<&str> {
+        (!self.state.is_empty()).then_some(self.state.as_str())
+    }
+
+    /// The trace id: 32 lower-case hexadecimal digits.
+    #[must_use]
+    pub fn trace_id(&self) -> &str {
+        self.parent.get(3..35).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.parent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::TraceContext;
+
+    const VALID: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    #[test]
+    fn a_valid_parent_gives_its_trace_id() {
+        let context = TraceContext::parse(VALID, Some("a=1")).unwrap();
+        assert_eq!(context.trace_id(), "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!((context.traceparent(), context.tracestate()), (VALID, Some("a=1")));
+    }
+
+    #[test]
+    fn forged_parents_are_no_context() {
+        for forged in [
+            "",
+            "00",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+            "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-zz",
+        ] {
+            assert_eq!(TraceContext::parse(forged, None), None, "{forged}");
+        }
+    }
+
+    #[test]
+    fn an_oversized_or_unprintable_tracestate_is_dropped() {
+        for state in ["x".repeat(513), "a=\n".to_owned(), "ä=1".to_owned()] {
+            assert_eq!(TraceContext::parse(VALID, Some(&state)).unwrap().tracestate(), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_parses_is_written_as_a_parent_that_parses(parent in "[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[a-z]{0,4})?") {
+            if let Some(context) = TraceContext::parse(&parent, None) {
+                prop_assert_eq!(TraceContext::parse(context.traceparent(), None), Some(context));
+            }
+        }
+    }
+}
