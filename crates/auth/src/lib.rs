@@ -1,0 +1,1 @@
+//! Who may call: passwords, access tokens, sessions.

@@ -1,0 +1,8 @@
+//! Handing envelopes over, at least once.
+//!
+//! The ports and their laws stand in [`port`]; each adapter keeps them and passes the one conformance suite.
+//! Adapters are named only where a process is put together.
+
+pub mod port;
+
+pub use port::{Bounds, FetchError, FetchLimit, Fetched, PublishError, Publisher, Received, Subscriber};

@@ -1,0 +1,1 @@
+//! What any of our processes does that is not about events: settings, clock, telemetry, lifecycle, admin listener.

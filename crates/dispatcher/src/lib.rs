@@ -1,0 +1,1 @@
+//! Delivers events: the stages consume to settle.

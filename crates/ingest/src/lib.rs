@@ -1,0 +1,1 @@
+//! Accepts events: the stages receive to publish.

@@ -1,0 +1,1 @@
+//! What must be remembered: accounts, sessions, journal, parked and dead events, offsets.
