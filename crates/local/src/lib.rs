@@ -1,1 +1,5 @@
-//! Everything in one process on an embedded log and SQLite.
+//! Everything in one process: ingest, dispatcher, embedded log and SQLite, with a source and a target to watch.
+
+pub mod snapshot;
+pub mod view;
+pub mod cli;

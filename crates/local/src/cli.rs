@@ -1,0 +1,34 @@
+//! The command line of `events-proxy`.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// What follows the options in `--help`.
+const MORE: &str = "\
+Settings come from the environment, for example
+  TARGET_SERVICE_RATE_LIMIT_REQUESTS_PER_INTERVAL=50 TARGET_SERVICE_RATE_LIMIT_INTERVAL_MS=1000 events-proxy
+or from the TOML file that EVENTS_PROXY_CONFIG names. All of them, with their meaning: crates/chassis/src/defaults.toml.
+
+Ctrl-C answers what is being asked, waits for the attempts in flight and says what stays; the next start goes on from there.
+Exit codes: 0 stopped as asked, 1 failed, 64 a setting or an option is wrong.";
+
+/// Accepts events, keeps each one safe, and delivers them no faster than the target allows – all in one process.
+///
+/// With a simulated source and a simulated target, nothing else has to run.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "events-proxy", version, after_help = MORE)]
+pub struct Cli {
+    /// Where accepted events, the journal and the demo's credentials are kept.
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub data_dir: PathBuf,
+    /// Don't run the simulated source: events come only from you.
+    #[arg(long)]
+    pub no_source: bool,
+    /// Don't run the simulated target: deliver to TARGET_SERVICE_GRAPHQL_URL.
+    #[arg(long)]
+    pub no_target: bool,
+    /// Write JSON logs even on a terminal, instead of the live view.
+    #[arg(long)]
+    pub log: bool,
+}
