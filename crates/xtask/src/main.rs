@@ -1,0 +1,71 @@
+//! The checks of this repository that need parsing: `cargo xtask check`.
+//!
+//! Each check returns every finding at once, as `path: what is wrong`; one finding fails the run.
+
+mod arrows;
+mod shape;
+mod stages;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+
+/// What a check found: one line each, naming the file and what to do.
+type Findings = Vec<String>;
+
+/// Runs the named command.
+fn main() -> anyhow::Result<ExitCode> {
+    let command = std::env::args().nth(1);
+    match command.as_deref() {
+        Some("check") => check(&root()?),
+        Some(other) => bail!("unknown command `{other}`; there is: check"),
+        None => bail!("say a command; there is: check"),
+    }
+}
+
+/// Runs every check and prints what each found.
+fn check(root: &Path) -> anyhow::Result<ExitCode> {
+    let checks: [(&str, Findings); 3] =
+        [("stage chain", stages::check(root)?), ("crate arrows", arrows::check(root)?), ("shape of files", shape::check(root)?)];
+    let mut out = io::stdout().lock();
+    let mut clean = true;
+    for (name, findings) in checks {
+        writeln!(out, "{name}: {}", if findings.is_empty() { "ok" } else { "FAILED" })?;
+        for finding in &findings {
+            writeln!(out, "  {finding}")?;
+        }
+        clean &= findings.is_empty();
+    }
+    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The workspace's directory: two above this crate's.
+fn root() -> anyhow::Result<PathBuf> {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).map(Path::to_path_buf).context("find the workspace above crates/xtask")
+}
+
+/// Every Rust file of the workspace's crates, sorted, with its text.
+fn sources(root: &Path) -> anyhow::Result<Vec<(PathBuf, String)>> {
+    let mut waiting = vec![root.join("crates")];
+    let mut found = Vec::new();
+    while let Some(directory) = waiting.pop() {
+        for entry in std::fs::read_dir(&directory).with_context(|| format!("read {}", directory.display()))? {
+            let path = entry?.path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+                found.push((path, text));
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// A path as the reader types it, from the workspace's directory on.
+fn shown(root: &Path, path: &Path) -> String {
+    path.strip_prefix(root).unwrap_or(path).display().to_string()
+}
