@@ -1,1 +1,23 @@
 //! What must be remembered: accounts, sessions, journal, parked and dead events, offsets.
+//!
+//! One store on SQLite or PostgreSQL, chosen by URL; both run the same statements. Nothing here is on the
+//! accept path: a database that is away delays what is told about events, never the events.
+//!
+//! Laws: a journal row only moves forward, whoever writes and in whatever order; a [`Commit`] is one transaction;
+//! every call may be repeated after an error; every wait has a bound.
+
+mod error;
+mod account;
+mod session;
+mod journal;
+mod commit;
+mod parked;
+mod dead;
+
+pub use account::Account;
+pub use commit::{Commit, End, Settled, Undecodable};
+pub use dead::{DeadKind, DeadRow};
+pub use error::Error;
+pub use journal::{Counts, Cursor, JournalRow, PAGE_ROWS_MAX, Page, PublishedRow, Query};
+pub use parked::ParkedRow;
+pub use session::{NewSession, Rotated, RotatedSession, Rotation};
