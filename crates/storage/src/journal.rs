@@ -3,7 +3,18 @@
 //! Ingest tells it what was published, the dispatcher what became of it ([`crate::Commit`]), in any order and some
 //! of it twice. The state of the higher rank stays, and times that a row lacks are filled in whoever comes last.
 
+pub(crate) mod merge;
+
 use events_proxy_core::{Attempt, DeadReason, EventId, Moment, SourceId, State};
+use sea_orm::sea_query::ExprTrait;
+use sea_orm::{
+    ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder, QuerySelect,
+};
+
+use crate::entity::journal::{Column, Entity, Model};
+use crate::store::Transact;
+use crate::value::{Columns, moment, text};
+use crate::{Error, Store};
 
 /// The most rows of one page.
 pub const PAGE_ROWS_MAX: u32 = 200;
@@ -116,4 +127,151 @@ pub struct Counts {
     pub dead: u64,
     /// Taken by the target.
     pub delivered: u64,
+}
+
+impl Counts {
+    /// How many are in one state.
+    #[must_use]
+    pub const fn of(&self, state: State) -> u64 {
+        match state {
+            State::Accepted => self.accepted,
+            State::Published => self.published,
+            State::Parked => self.parked,
+            State::Dead => self.dead,
+            State::Delivered => self.delivered,
+        }
+    }
+
+    /// The place of one state's count.
+    const fn of_mut(&mut self, state: State) -> &mut u64 {
+        match state {
+            State::Accepted => &mut self.accepted,
+            State::Published => &mut self.published,
+            State::Parked => &mut self.parked,
+            State::Dead => &mut self.dead,
+            State::Delivered => &mut self.delivered,
+        }
+    }
+}
+
+impl Store {
+    /// Tells the journal of events that reached the topic. Rows that are ahead of that get the times they lack, no more.
+    ///
+    /// # Errors
+    /// Any [`Error`]; then none of the rows was written, or all of them.
+    pub async fn journal_published(&self, rows: &[PublishedRow]) -> Result<(), Error> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.write(rows).await
+    }
+
+    /// What the journal knows of one event.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn event(&self, source: &SourceId, id: &EventId) -> Result<Option<JournalRow>, Error> {
+        let key = (text(source.as_str()), text(id.as_str()));
+        let found = self.answer(Entity::find_by_id(key).one(self.reader())).await?;
+        found.map(JournalRow::read).transpose()
+    }
+
+    /// A page of a source's events: newest first, those of one moment by id.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn events(&self, source: &SourceId, query: &Query) -> Result<Page, Error> {
+        let limit = query.limit.clamp(1, PAGE_ROWS_MAX);
+        let select = Entity::find()
+            .filter(query.condition(source))
+            .order_by(Column::ReceivedAt, Order::Desc)
+            .order_by(Column::EventId, Order::Asc)
+            .limit(u64::from(limit) + 1);
+        let models = self.answer(select.all(self.reader())).await?;
+        let mut rows = models.into_iter().map(JournalRow::read).collect::<Result<Vec<_>, _>>()?;
+        // The row beyond the limit is not shown; it only says that there is a next page.
+        let more = rows.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+        if more {
+            rows.pop();
+        }
+        let next = rows.last().filter(|_| more).map(|row| Cursor { received_at: row.received_at, event_id: row.event_id.clone() });
+        Ok(Page { rows, next })
+    }
+
+    /// Counts the events in each state. Reads an index from end to end: for gauges, not for requests.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn counts(&self) -> Result<Counts, Error> {
+        let select = Entity::find().select_only().column(Column::StateRank).column_as(Column::StateRank.count(), "events");
+        let groups = self.answer(select.group_by(Column::StateRank).into_model::<Group>().all(self.reader())).await?;
+        let mut counts = Counts::default();
+        for Group { state_rank, events } in groups {
+            *counts.of_mut(TABLE.sound("state_rank", State::from_rank(state_rank))?) = u64::try_from(events).unwrap_or(0);
+        }
+        Ok(counts)
+    }
+}
+
+impl Transact for [PublishedRow] {
+    type Outcome = ();
+
+    async fn run(&self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+        merge::published(transaction, self).await
+    }
+}
+
+/// The events of one state, counted.
+#[derive(Debug, FromQueryResult)]
+struct Group {
+    /// The state's rank.
+    state_rank: i16,
+    /// How many.
+    events: i64,
+}
+
+impl Query {
+    /// The rows of that source that are asked for.
+    fn condition(&self, source: &SourceId) -> Condition {
+        let after = self.cursor.as_ref().map(|cursor| {
+            let at = cursor.received_at.as_micros();
+            let later_of_the_moment = Column::ReceivedAt.eq(at).and(Column::EventId.gt(text(cursor.event_id.as_str())));
+            // The first comparison follows from the second, but it is the one by which an index finds its place.
+            Condition::all().add(Column::ReceivedAt.lte(at)).add(Column::ReceivedAt.lt(at).or(later_of_the_moment))
+        });
+        Condition::all()
+            .add(Column::SourceId.eq(text(source.as_str())))
+            .add_option(self.state.map(|state| Column::StateRank.eq(state.rank())))
+            .add_option(self.from.map(|from| Column::ReceivedAt.gte(from.as_micros())))
+            .add_option(self.to.map(|to| Column::ReceivedAt.lt(to.as_micros())))
+            .add_option(after)
+    }
+}
+
+/// The table, as errors name it.
+const TABLE: Columns = Columns("journal");
+
+impl JournalRow {
+    /// Reads a row.
+    fn read(row: Model) -> Result<Self, Error> {
+        Ok(Self {
+            source_id: SourceId::new(row.source_id),
+            event_id: EventId::new(row.event_id),
+            name: row.name,
+            trace_id: row.trace_id,
+            brand: row.brand,
+            state: TABLE.sound("state_rank", State::from_rank(row.state_rank))?,
+            received_at: Moment::from_micros(row.received_at),
+            accepted_at: moment(row.accepted_at),
+            published_at: moment(row.published_at),
+            consumed_at: moment(row.consumed_at),
+            settled_at: moment(row.settled_at),
+            next_attempt_at: moment(row.next_attempt_at),
+            partition: TABLE.partition(row.partition)?,
+            offset: TABLE.offset("offset", row.offset)?,
+            attempts: row.attempts.map_or(Ok(Vec::new()), |json| TABLE.attempts(&json))?,
+            dead_reason: row.dead_reason.map(|word| TABLE.reason("dead_reason", &word)).transpose()?,
+            dead_detail: row.dead_detail,
+        })
+    }
 }

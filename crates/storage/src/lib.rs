@@ -1,12 +1,16 @@
 //! What must be remembered: accounts, sessions, journal, parked and dead events, offsets.
 //!
-//! One store on SQLite or PostgreSQL, chosen by URL; both run the same statements. Nothing here is on the
+//! One [`Store`] on SQLite or PostgreSQL, chosen by URL; both run the same statements. Nothing here is on the
 //! accept path: a database that is away delays what is told about events, never the events.
 //!
 //! Laws: a journal row only moves forward, whoever writes and in whatever order; a [`Commit`] is one transaction;
-//! every call may be repeated after an error; every wait has a bound.
+//! every call except a rotation may be repeated after an error; every wait has a bound.
 
 mod error;
+mod value;
+mod entity;
+mod migration;
+mod store;
 mod account;
 mod session;
 mod journal;
@@ -21,3 +25,4 @@ pub use error::Error;
 pub use journal::{Counts, Cursor, JournalRow, PAGE_ROWS_MAX, Page, PublishedRow, Query};
 pub use parked::ParkedRow;
 pub use session::{NewSession, Rotated, RotatedSession, Rotation};
+pub use store::{Options, Store};

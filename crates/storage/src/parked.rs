@@ -1,7 +1,16 @@
 //! Parked events: set aside after failed attempts, each with the moment it is due again.
 
+use std::collections::BTreeMap;
+
 use events_proxy_core::envelope::Record;
 use events_proxy_core::{Attempt, Moment};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use crate::commit::Settled;
+use crate::entity::parked::{ActiveModel, Column, Entity, Model};
+use crate::value::{CHUNK_ROWS_MAX, Columns, attempts, bounded, headers, text};
+use crate::{Error, Store};
 
 /// A parked event, as the dispatcher needs it to try again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,4 +29,88 @@ pub struct ParkedRow {
     pub next_attempt_at: Moment,
     /// When it was first taken from the topic.
     pub consumed_at: Moment,
+}
+
+impl Store {
+    /// The parked events of a topic that are due, longest due first; at most 1,000, whatever the limit.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn due(&self, topic: &str, now: Moment, limit: u32) -> Result<Vec<ParkedRow>, Error> {
+        let select = Entity::find()
+            .filter(Column::Topic.eq(text(topic)))
+            .filter(Column::NextAttemptAt.lte(now.as_micros()))
+            .order_by_asc(Column::NextAttemptAt)
+            .order_by_asc(Column::Partition)
+            .order_by_asc(Column::Offset)
+            .limit(bounded(limit));
+        let rows = self.answer(select.all(self.reader())).await?;
+        rows.into_iter().map(ParkedRow::read).collect()
+    }
+}
+
+/// Stores the parked ones of these events, replacing what was parked of them before.
+pub(crate) async fn park(database: &impl ConnectionTrait, topic: &str, settled: &[&Settled]) -> Result<(), DbErr> {
+    let mut rows = BTreeMap::new();
+    for event in settled {
+        if let Some(due) = event.end.next_attempt_at() {
+            rows.insert(event.place(), (*event, due));
+        }
+    }
+    let rows: Vec<ActiveModel> = rows.into_values().map(|(event, due)| row(topic, event, due)).collect();
+    let replace = OnConflict::columns([Column::Topic, Column::Partition, Column::Offset])
+        .update_columns([Column::NextAttemptAt, Column::ConsumedAt, Column::Attempts])
+        .update_columns([Column::RecordKey, Column::RecordPayload, Column::RecordHeaders])
+        .to_owned();
+    for chunk in rows.chunks(CHUNK_ROWS_MAX) {
+        Entity::insert_many(chunk.to_vec()).on_conflict(replace.clone()).exec_without_returning(database).await?;
+    }
+    Ok(())
+}
+
+/// Removes what is parked at these places: partition and offset.
+pub(crate) async fn release(database: &impl ConnectionTrait, topic: &str, places: impl Iterator<Item = (i64, i64)>) -> Result<(), DbErr> {
+    let mut partitions: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    for (partition, offset) in places {
+        partitions.entry(partition).or_default().push(offset);
+    }
+    for (partition, offsets) in partitions {
+        let rows = Entity::delete_many().filter(Column::Topic.eq(topic)).filter(Column::Partition.eq(partition));
+        for chunk in offsets.chunks(CHUNK_ROWS_MAX) {
+            rows.clone().filter(Column::Offset.is_in(chunk.iter().copied())).exec(database).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The columns of a parked event.
+fn row(topic: &str, event: &Settled, due: Moment) -> ActiveModel {
+    let (partition, offset) = event.place();
+    ActiveModel {
+        topic: Set(topic.to_owned()),
+        partition: Set(partition),
+        offset: Set(offset),
+        next_attempt_at: Set(due.as_micros()),
+        consumed_at: Set(event.consumed_at.as_micros()),
+        attempts: Set(attempts(&event.attempts)),
+        record_key: Set(event.record.key.clone()),
+        record_payload: Set(event.record.payload.clone()),
+        record_headers: Set(headers(&event.record.headers)),
+    }
+}
+
+impl ParkedRow {
+    /// Reads a row.
+    fn read(row: Model) -> Result<Self, Error> {
+        let table = Columns("parked");
+        Ok(Self {
+            topic: row.topic,
+            partition: table.partition(row.partition)?,
+            offset: table.offset("offset", row.offset)?,
+            record: table.record(row.record_key, row.record_payload, &row.record_headers)?,
+            attempts: table.attempts(&row.attempts)?,
+            next_attempt_at: Moment::from_micros(row.next_attempt_at),
+            consumed_at: Moment::from_micros(row.consumed_at),
+        })
+    }
 }

@@ -3,7 +3,21 @@
 //! A session holds one unspent token at a time. Rotation spends it and stores its successor, in one transaction;
 //! a spent token presented again means that it was stolen or replayed, and ends the whole session.
 
+use std::time::Duration;
+
 use events_proxy_core::{Moment, SourceId};
+use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict, Query};
+use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect};
+
+use crate::entity::{refresh_token, session};
+use crate::store::Transact;
+use crate::value::text;
+use crate::{Error, Store};
+
+/// How long a token is remembered after its time is over, so that its reuse is told from an unknown one.
+const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The most forgotten sessions that one opening removes.
+const SWEEP_ROWS_MAX: u64 = 100;
 
 /// A session that begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,4 +75,147 @@ pub enum Rotated {
     Reused,
     /// The token comes from another address than the session began at; it is left unspent.
     OtherAddress,
+}
+
+impl Store {
+    /// Opens a session with its first token, and sweeps away some whose time has long been over.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn open_session(&self, session: &NewSession) -> Result<(), Error> {
+        self.write(session).await
+    }
+
+    /// Exchanges a refresh token for its successor; see [`Rotated`] for the rules.
+    ///
+    /// # Errors
+    /// Any [`Error`]. If its outcome is unknown, do not repeat it: the token may be spent.
+    pub async fn rotate(&self, rotation: &Rotation) -> Result<Rotated, Error> {
+        self.write(rotation).await
+    }
+
+    /// Ends a session: none of its tokens is good any more. Does nothing if there is no such session or it was ended before.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn end_session(&self, session_id: &str, at: Moment) -> Result<(), Error> {
+        self.write(&Ending { session_id: text(session_id), at }).await
+    }
+}
+
+impl Transact for NewSession {
+    type Outcome = ();
+
+    async fn run(&self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+        sweep(transaction, self.started_at).await?;
+        let row = session::ActiveModel {
+            id: Set(text(&self.id)),
+            account_id: Set(text(self.account_id.as_str())),
+            ip: Set(text(&self.ip)),
+            started_at: Set(self.started_at.as_micros()),
+            expires_at: Set(self.token_expires_at.as_micros()),
+            ended_at: Set(None),
+        };
+        // A caller that does not know how its call ended repeats it: what stands stays.
+        let stay = OnConflict::column(session::Column::Id).do_nothing().to_owned();
+        session::Entity::insert(row).on_conflict(stay).exec_without_returning(transaction).await?;
+        add_token(transaction, &self.id, self.token_hash, self.token_expires_at).await
+    }
+}
+
+impl Transact for Rotation {
+    type Outcome = Rotated;
+
+    /// Judges the presented token and does what follows from it, all under the session's lock.
+    async fn run(&self, transaction: &DatabaseTransaction) -> Result<Rotated, DbErr> {
+        // Locks go token first, session second, in every rotation; of two with the same token the later one sees it spent.
+        let token = refresh_token::Entity::find_by_id(self.spent_hash.to_vec()).lock_exclusive().one(transaction).await?;
+        let Some(token) = token else { return Ok(Rotated::Unknown) };
+        let session = session::Entity::find_by_id(token.session_id.clone()).lock_exclusive().one(transaction).await?;
+        let Some(session) = session else { return Ok(Rotated::Unknown) };
+        if token.spent || session.ended_at.is_some() {
+            Ending { session_id: session.id, at: self.now }.run(transaction).await?;
+            return Ok(Rotated::Reused);
+        }
+        if token.expires_at <= self.now.as_micros() {
+            return Ok(Rotated::Expired);
+        }
+        if session.ip != text(&self.ip) {
+            return Ok(Rotated::OtherAddress);
+        }
+        spend(transaction, token, self).await?;
+        let account_id = SourceId::new(session.account_id);
+        Ok(Rotated::Done(RotatedSession { id: session.id, account_id, started_at: Moment::from_micros(session.started_at) }))
+    }
+}
+
+/// Marks a session as ended, unless it is.
+struct Ending {
+    /// The session's id, as the table holds it.
+    session_id: String,
+    /// When it ends.
+    at: Moment,
+}
+
+impl Transact for Ending {
+    type Outcome = ();
+
+    async fn run(&self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+        use session::Column;
+        let ended = session::Entity::update_many().col_expr(Column::EndedAt, Expr::value(self.at.as_micros()));
+        ended.filter(Column::Id.eq(self.session_id.as_str())).filter(Column::EndedAt.is_null()).exec(transaction).await?;
+        Ok(())
+    }
+}
+
+/// Spends a token, stores its successor and forgets spent ones whose time has long been over.
+async fn spend(transaction: &DatabaseTransaction, token: refresh_token::Model, rotation: &Rotation) -> Result<(), DbErr> {
+    use refresh_token::Column;
+    let spent = refresh_token::Entity::update_many().col_expr(Column::Spent, Expr::value(true)).filter(Column::Hash.eq(token.hash));
+    spent.exec(transaction).await?;
+    let expires_at = rotation.next_expires_at.as_micros();
+    session::Entity::update_many()
+        .col_expr(session::Column::ExpiresAt, Expr::value(expires_at))
+        .filter(session::Column::Id.eq(token.session_id.as_str()))
+        .exec(transaction)
+        .await?;
+    refresh_token::Entity::delete_many()
+        .filter(Column::SessionId.eq(token.session_id.as_str()))
+        .filter(Column::Spent.eq(true))
+        .filter(Column::ExpiresAt.lt(forgotten(rotation.now)))
+        .exec(transaction)
+        .await?;
+    add_token(transaction, &token.session_id, rotation.next_hash, rotation.next_expires_at).await
+}
+
+/// Stores an unspent token.
+async fn add_token(transaction: &DatabaseTransaction, session_id: &str, hash: [u8; 32], expires_at: Moment) -> Result<(), DbErr> {
+    let row = refresh_token::ActiveModel {
+        hash: Set(hash.to_vec()),
+        session_id: Set(text(session_id)),
+        expires_at: Set(expires_at.as_micros()),
+        spent: Set(false),
+    };
+    let stay = OnConflict::column(refresh_token::Column::Hash).do_nothing().to_owned();
+    refresh_token::Entity::insert(row).on_conflict(stay).exec_without_returning(transaction).await?;
+    Ok(())
+}
+
+/// Removes some sessions, with their tokens, whose last token's time has long been over.
+async fn sweep(transaction: &DatabaseTransaction, now: Moment) -> Result<(), DbErr> {
+    use session::Column;
+    let forgotten = Query::select()
+        .column(Column::Id)
+        .from(session::Entity)
+        .and_where(Column::ExpiresAt.lt(forgotten(now)))
+        .limit(SWEEP_ROWS_MAX)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .take();
+    session::Entity::delete_many().filter(Column::Id.in_subquery(forgotten)).exec(transaction).await?;
+    Ok(())
+}
+
+/// Tokens that expired before this are no longer remembered.
+fn forgotten(now: Moment) -> i64 {
+    now.as_micros().saturating_sub(i64::try_from(MEMORY.as_micros()).unwrap_or(i64::MAX))
 }

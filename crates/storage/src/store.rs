@@ -1,0 +1,265 @@
+//! The store itself: connections, transactions, and the bounds on both.
+//!
+//! ```text
+//! SQLite file       one writing connection (others' writes wait their turn in its queue), several readers (WAL)
+//! SQLite in memory  one connection for everything, kept for ever: the database lives in it
+//! PostgreSQL        one pool; connections are made when first needed
+//! ```
+//! A transaction that met other writers is run again, at most [`TRIES_MAX`] times. A call whose outcome is unknown
+//! (connection lost, no answer in time) is never repeated here: all writes may be repeated by the caller.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sea_orm::sqlx::postgres::PgConnectOptions;
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{self, Connection};
+use sea_orm::{
+    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+
+use crate::Error;
+
+/// How often one transaction is tried while other writers are in its way.
+const TRIES_MAX: u32 = 5;
+/// The wait before the second try; it doubles from try to try.
+const BACKOFF_MIN: Duration = Duration::from_millis(10);
+/// How long PostgreSQL works on one statement before it gives up.
+const STATEMENT_MAX: Duration = Duration::from_secs(10);
+/// How long a call waits for an answer once it has a connection, tries and their waits included.
+const ANSWER_MAX: Duration = Duration::from_secs(15);
+/// How long a connection may take to show that it is usable again before it is thrown away.
+const RELEASE_MAX: Duration = Duration::from_secs(2);
+
+const _: () = assert!(STATEMENT_MAX.as_secs() < ANSWER_MAX.as_secs(), "the server gives up first and says why");
+
+/// Where the database is and how many connections it may be asked for.
+#[derive(Clone)]
+pub struct Options {
+    /// `sqlite://path?mode=rwc`, `sqlite::memory:` or `postgres://…`.
+    pub url: String,
+    /// The most connections; on SQLite the most readers.
+    pub max_connections: u32,
+    /// How long a call waits for a connection, and on SQLite for another process' write.
+    pub acquire_timeout: Duration,
+}
+
+impl fmt::Debug for Options {
+    /// Hides the URL: it may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("max_connections", &self.max_connections)
+            .field("acquire_timeout", &self.acquire_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is remembered. Cheap to clone; all clones share their connections.
+#[derive(Clone)]
+pub struct Store {
+    /// For single statements that only read.
+    read: DatabaseConnection,
+    /// For everything that writes.
+    write: DatabaseConnection,
+    /// How long a call waits for a connection.
+    acquire_timeout: Duration,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("backend", &self.read.get_database_backend()).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the store. An absent PostgreSQL is no error here; the first call that needs it fails instead.
+    ///
+    /// # Errors
+    /// [`Error::Url`] when the URL cannot be used; any other when SQLite's file cannot be opened.
+    pub async fn connect(options: &Options) -> Result<Self, Error> {
+        let (read, write) = match Place::of(&options.url)? {
+            Place::Memory => {
+                let only = open(sqlite(options, 1).idle_timeout(None).max_lifetime(None).min_connections(1)).await?;
+                (only.clone(), only)
+            }
+            Place::File => {
+                let write = open(&sqlite(options, 1)).await?;
+                (open(&sqlite(options, options.max_connections)).await?, write)
+            }
+            Place::Server => {
+                let pool = open(&postgres(options)).await?;
+                (pool.clone(), pool)
+            }
+        };
+        Ok(Self { read, write, acquire_timeout: options.acquire_timeout })
+    }
+
+    /// Says whether the database answers.
+    ///
+    /// # Errors
+    /// [`Error`] when it does not.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.answer(self.read.ping()).await
+    }
+
+    /// The connection for statements that only read; they are waited for by [`Self::answer`].
+    pub(crate) const fn reader(&self) -> &DatabaseConnection {
+        &self.read
+    }
+
+    /// Waits for a reading statement within the bound of a call.
+    pub(crate) async fn answer<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, Error> {
+        bounded(self.acquire_timeout + ANSWER_MAX, async { statement.await.map_err(Error::judge) }).await
+    }
+
+    /// Runs a transaction within the bound of a call; again if other writers were in its way.
+    pub(crate) async fn write<T: Transact + ?Sized>(&self, work: &T) -> Result<T::Outcome, Error> {
+        self.write_within(ANSWER_MAX, work).await
+    }
+
+    /// As [`Self::write`], with a bound of its own.
+    pub(crate) async fn write_within<T: Transact + ?Sized>(&self, bound: Duration, work: &T) -> Result<T::Outcome, Error> {
+        bounded(self.acquire_timeout + bound, async {
+            let mut wait = BACKOFF_MIN;
+            for _ in 1..TRIES_MAX {
+                match self.once(work).await.map_err(Error::judge) {
+                    Err(Error::Contended(_)) => tokio::time::sleep(wait).await,
+                    outcome => return outcome,
+                }
+                wait *= 2;
+            }
+            self.once(work).await.map_err(Error::judge)
+        })
+        .await
+    }
+
+    /// One try of a transaction.
+    async fn once<T: Transact + ?Sized>(&self, work: &T) -> Result<T::Outcome, DbErr> {
+        // SQLite: a transaction that begins by reading and then writes cannot wait for another writer, it fails.
+        let options = TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
+        let transaction = self.write.begin_with_options(options).await?;
+        match work.run(&transaction).await {
+            Ok(outcome) => transaction.commit().await.map(|()| outcome),
+            Err(error) => {
+                // What failed is the work; a failed rollback means the connection is gone, and the work with it.
+                drop(transaction.rollback().await);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// What is done in one transaction. It may be run several times; only the last run counts.
+pub(crate) trait Transact: Sync {
+    /// What comes of it.
+    type Outcome: Send;
+
+    /// Does it, short of the commit.
+    fn run(&self, transaction: &DatabaseTransaction) -> impl Future<Output = Result<Self::Outcome, DbErr>> + Send;
+}
+
+/// Waits for a call at most so long.
+async fn bounded<T>(bound: Duration, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    // On the heap: a caller's future would carry every statement's otherwise.
+    tokio::time::timeout(bound, Box::pin(call)).await.unwrap_or(Err(Error::TooSlow(bound)))
+}
+
+/// What kind of database a URL names.
+enum Place {
+    /// SQLite in this process' memory.
+    Memory,
+    /// SQLite in a file.
+    File,
+    /// PostgreSQL.
+    Server,
+}
+
+impl Place {
+    /// Reads the URL. What is wrong with it is said without its text, for it may hold a password.
+    fn of(url: &str) -> Result<Self, Error> {
+        match url.split_once(':') {
+            Some(("sqlite", _)) if SqliteConnectOptions::from_str(url).is_err() => Err(Error::Url("it is no SQLite URL")),
+            Some(("sqlite", rest)) if rest.contains(":memory:") || rest.contains("mode=memory") => Ok(Self::Memory),
+            Some(("sqlite", _)) => Ok(Self::File),
+            Some(("postgres" | "postgresql", _)) if PgConnectOptions::from_str(url).is_err() => Err(Error::Url("it is no PostgreSQL URL")),
+            Some(("postgres" | "postgresql", _)) => Ok(Self::Server),
+            _ => Err(Error::Url("it must begin with sqlite: or postgres:")),
+        }
+    }
+}
+
+/// What both databases need.
+fn common(options: &Options, connections: u32) -> ConnectOptions {
+    let mut pool = ConnectOptions::new(&options.url);
+    pool.max_connections(connections.max(1)).acquire_timeout(options.acquire_timeout).sqlx_logging(false).record_stmt_in_spans(false);
+    pool
+}
+
+/// SQLite with a write-ahead log, where a commit is on the disk when it returns.
+fn sqlite(options: &Options, connections: u32) -> ConnectOptions {
+    let busy_timeout = options.acquire_timeout;
+    let mut pool = common(options, connections);
+    pool.map_sqlx_sqlite_opts(move |sqlite| {
+        sqlite.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full).busy_timeout(busy_timeout).foreign_keys(true)
+    });
+    pool
+}
+
+/// PostgreSQL, connected to when first needed.
+fn postgres(options: &Options) -> ConnectOptions {
+    let mut pool = common(options, options.max_connections);
+    pool.connect_lazy(true).statement_timeout(STATEMENT_MAX);
+    // sqlx asks a returned connection without a bound whether it is alive: behind a broken network such connections
+    // would hold their places in the pool until TCP gives up, a quarter of an hour later.
+    pool.map_sqlx_postgres_pool_opts(|pool| {
+        pool.after_release(|connection, _| {
+            Box::pin(async move {
+                match tokio::time::timeout(RELEASE_MAX, connection.ping()).await {
+                    Ok(answer) => answer.map(|()| true),
+                    Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+                }
+            })
+        })
+    });
+    pool
+}
+
+/// Opens a pool.
+async fn open(pool: &ConnectOptions) -> Result<DatabaseConnection, Error> {
+    Database::connect(pool.clone()).await.map_err(Error::judge)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Error, Options, Store};
+
+    fn options(url: &str) -> Options {
+        Options { url: url.to_owned(), max_connections: 1, acquire_timeout: Duration::from_millis(300) }
+    }
+
+    #[tokio::test]
+    async fn a_url_of_another_kind_is_refused_without_its_text() {
+        for url in ["mysql://me:hush@there/db", "hush", "", "postgres://me:hush@there:port/db", "sqlite:x?mode=hush"] {
+            let error = Store::connect(&options(url)).await.unwrap_err();
+            assert!(matches!(error, Error::Url(_)), "{error:?}");
+            assert!(!format!("{error:?} {error}").contains("hush"));
+        }
+    }
+
+    #[tokio::test]
+    async fn its_calls_may_move_between_threads() {
+        fn movable(_: &impl Send) {}
+        let store = Store::connect(&options("sqlite::memory:")).await.unwrap();
+        movable(&store.migrate());
+        movable(&store.offsets("events"));
+        movable(&store.journal_published(&[]));
+    }
+
+    #[test]
+    fn options_never_show_the_password() {
+        assert!(!format!("{:?}", options("postgres://me:hush@there/db")).contains("hush"));
+    }
+}
