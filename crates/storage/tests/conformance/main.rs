@@ -1,0 +1,105 @@
+//! The laws of the store, judged alike on SQLite in memory, SQLite in a file and a real PostgreSQL.
+//!
+//! A law is an async function of a [`ground::Ground`]; the list below makes one test of it for each database. The
+//! PostgreSQL ones need TEST_DATABASE_URL, which `make test` sets; without it they fail.
+#![cfg(test)]
+
+mod ground;
+mod sample;
+mod accounts;
+mod sessions;
+mod journal;
+mod settling;
+mod parking;
+mod lasting;
+mod absence;
+
+/// Makes a test of each law in a module for one database.
+macro_rules! tests_on {
+    ($module:ident, $ground:expr, $($file:ident: $($law:ident)+;)+) => {
+        mod $module {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $law() {
+                    let ground = $ground;
+                    crate::$file::$law(&ground).await;
+                }
+            )+)+
+        }
+    };
+}
+
+/// Makes the tests of the laws that hold everywhere.
+macro_rules! laws {
+    ($($list:tt)+) => {
+        tests_on!(sqlite_in_memory, crate::ground::Ground::memory().await, $($list)+);
+        tests_on!(sqlite_file, crate::ground::Ground::file().await, $($list)+);
+        tests_on!(postgresql, crate::ground::Ground::server().await, $($list)+);
+    };
+}
+
+/// Makes the tests of the laws that need a database which outlives the store.
+macro_rules! lasting_laws {
+    ($($list:tt)+) => {
+        tests_on!(lasting_sqlite_file, crate::ground::Ground::file().await, $($list)+);
+        tests_on!(lasting_postgresql, crate::ground::Ground::server().await, $($list)+);
+    };
+}
+
+laws! {
+    accounts:
+        an_account_is_found_by_what_it_logs_in_with
+        an_account_put_again_is_replaced
+        two_accounts_never_share_a_log_in
+        only_accounts_with_a_brand_are_listed_with_one;
+    sessions:
+        a_token_is_exchanged_once_for_its_successor
+        a_token_that_was_never_issued_is_unknown
+        an_expired_token_stays_as_it_was
+        a_spent_token_ends_the_whole_session
+        the_tokens_of_an_ended_session_count_as_reused
+        a_token_from_another_address_stays_unspent
+        of_many_rotations_at_once_exactly_one_is_done
+        opening_a_session_again_changes_nothing
+        what_is_long_over_is_forgotten;
+    journal:
+        a_published_event_is_found_with_its_times
+        an_event_told_twice_stays_as_it_was_first_told
+        a_row_only_moves_forward_in_whatever_order_it_is_told
+        an_event_published_after_its_delivery_gets_its_times
+        the_later_of_two_parkings_stays
+        more_rows_than_one_statement_takes_are_written
+        an_event_twice_in_one_call_is_one_row
+        pages_follow_each_other_without_gap_or_overlap
+        pages_keep_to_state_and_time
+        a_source_sees_its_own_events_only
+        counts_are_by_state
+        text_with_a_nul_is_kept_without_it;
+    settling:
+        offsets_are_kept_and_never_go_back
+        a_commit_without_offset_leaves_it
+        a_dead_event_keeps_payload_attempts_and_reason
+        a_record_that_is_no_event_becomes_a_dead_letter_without_ids
+        dead_letters_come_newest_first
+        ended_events_are_told_from_others
+        a_commit_repeated_changes_nothing
+        an_event_twice_in_one_commit_takes_its_highest_state
+        commits_and_news_of_the_same_events_at_once_all_succeed;
+    parking:
+        a_parked_event_is_due_at_its_moment
+        due_events_come_oldest_first_and_by_topic
+        a_parked_event_that_is_delivered_leaves_no_parked_row
+        a_parked_event_that_dies_leaves_no_parked_row
+        a_parked_event_that_is_parked_again_is_replaced
+        a_delivered_event_is_neither_parked_nor_buried
+        an_event_delivered_elsewhere_is_no_longer_parked;
+    lasting:
+        migrating_again_changes_nothing;
+}
+
+lasting_laws! {
+    lasting:
+        two_processes_may_migrate_at_once
+        everything_survives_the_end_of_the_process
+        a_commit_that_fails_leaves_nothing;
+}

@@ -1,0 +1,96 @@
+//! Events, ends and commits to speak about.
+
+use std::time::Duration;
+
+use events_proxy_core::envelope::Record;
+use events_proxy_core::{Attempt, DeadReason, EventId, Moment, Outcome, SourceId, State};
+use storage::{Commit, End, JournalRow, PublishedRow, Settled, Store};
+
+/// The topic of all samples.
+pub(crate) const TOPIC: &str = "events";
+
+/// A moment, so many seconds after the first.
+pub(crate) fn second(seconds: u64) -> Moment {
+    Moment::from_micros(1_700_000_000_000_001).plus(Duration::from_secs(seconds))
+}
+
+/// The source of all samples.
+pub(crate) fn shop() -> SourceId {
+    SourceId::new("shop")
+}
+
+/// An event's id.
+pub(crate) fn id(event: &str) -> EventId {
+    EventId::new(event)
+}
+
+/// An event received in that second, published at that offset.
+pub(crate) fn published(event: &str, offset: u64) -> PublishedRow {
+    PublishedRow {
+        source_id: shop(),
+        event_id: id(event),
+        name: "order placed".to_owned(),
+        trace_id: "0af7651916cd43dd8448eb211c80319c".to_owned(),
+        received_at: second(offset),
+        accepted_at: second(offset + 1),
+        published_at: second(offset + 2),
+        partition: 3,
+        offset,
+    }
+}
+
+/// The same event with an end.
+pub(crate) fn settled(event: &str, offset: u64, end: End) -> Settled {
+    let PublishedRow { source_id, event_id, name, trace_id, received_at, partition, .. } = published(event, offset);
+    let headers = [("traceparent".to_owned(), vec![0, 255, 7]), ("event-id".to_owned(), event.as_bytes().to_vec())].into();
+    Settled {
+        source_id,
+        event_id,
+        name,
+        trace_id,
+        brand: Some("ours".to_owned()),
+        received_at,
+        consumed_at: second(offset + 3),
+        settled_at: second(offset + 4),
+        partition,
+        offset,
+        attempts: vec![attempt(1, Outcome::Unknown), attempt(2, Outcome::Delivered)],
+        end,
+        record: Record { key: vec![0, 1, 255], payload: b"{\"a\":\"\\u0000\"}\0".to_vec(), headers },
+    }
+}
+
+/// An attempt.
+pub(crate) fn attempt(number: u32, outcome: Outcome) -> Attempt {
+    Attempt { number, started_at: second(9), duration_us: 1_234, outcome, status: Some(200), detail: String::new() }
+}
+
+/// An end in death.
+pub(crate) fn dead() -> End {
+    End::Dead { reason: DeadReason::Refused, detail: "the target said no".to_owned() }
+}
+
+/// An end in waiting until that second.
+pub(crate) fn parked(until: u64) -> End {
+    End::Parked { next_attempt_at: second(until) }
+}
+
+/// A commit of settled events, without offset.
+pub(crate) fn commit(settled: Vec<Settled>) -> Commit {
+    Commit { topic: TOPIC.to_owned(), partition: 3, next_offset: None, settled, undecodable: Vec::new() }
+}
+
+/// Settles one event.
+pub(crate) async fn settle(store: &Store, event: &str, offset: u64, end: End) {
+    store.commit(&commit(vec![settled(event, offset, end)])).await.unwrap();
+}
+
+/// The journal's row of an event of the shop.
+pub(crate) async fn row(store: &Store, event: &str) -> JournalRow {
+    store.event(&shop(), &id(event)).await.unwrap().unwrap()
+}
+
+/// The state the journal gives an event of the shop.
+pub(crate) async fn state(store: &Store, event: &str) -> State {
+    row(store, event).await.state
+}
