@@ -4,5 +4,7 @@
 //! Adapters are named only where a process is put together.
 
 pub mod port;
+pub mod conformance;
+pub mod memory;
 
 pub use port::{Bounds, FetchError, FetchLimit, Fetched, PublishError, Publisher, Received, Subscriber};
