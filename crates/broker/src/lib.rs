@@ -6,5 +6,6 @@
 pub mod port;
 pub mod conformance;
 pub mod memory;
+pub mod log;
 
 pub use port::{Bounds, FetchError, FetchLimit, Fetched, PublishError, Publisher, Received, Subscriber};

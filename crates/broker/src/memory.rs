@@ -114,12 +114,12 @@ impl Held {
         let mut fetched = Fetched { records: Vec::new(), next: from, end: bounds.end };
         let mut bytes = 0;
         for record in self.records.iter().skip(skip) {
-            bytes += record.bytes();
-            if bytes > max_bytes && !fetched.records.is_empty() {
-                break;
-            }
             fetched.records.push(Received { offset: fetched.next, record: record.clone() });
             fetched.next += 1;
+            bytes += record.bytes();
+            if bytes >= max_bytes {
+                break;
+            }
         }
         Ok(fetched)
     }

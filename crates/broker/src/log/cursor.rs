@@ -1,0 +1,97 @@
+//! A reader's place in a log, kept beside it.
+//!
+//! A move writes a new file, fsyncs it, puts it in place of the old one, and fsyncs the directory: after a crash the
+//! cursor is where it was or where it was told to go, never elsewhere. It moves forward only.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::disk::sync_dir;
+use super::error::{CursorError, FileError};
+
+/// A place that outlives the process; clones, and cursors of one name, are the same place.
+#[derive(Debug, Clone)]
+pub struct Cursor {
+    /// The place.
+    kept: Arc<Kept>,
+}
+
+/// The place, and the file that keeps it.
+#[derive(Debug)]
+struct Kept {
+    /// Its file.
+    path: PathBuf,
+    /// The offset last kept; the lock makes moves stand in a line.
+    position: Mutex<u64>,
+}
+
+impl Cursor {
+    /// Reads a cursor's file; without one it stands at `first`.
+    pub(super) fn open(dir: &Path, name: &str, first: u64) -> Result<Self, CursorError> {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if name.is_empty() || !name.bytes().all(plain) {
+            return Err(CursorError::Name(name.to_owned()));
+        }
+        let path = dir.join(format!("{name}.cursor"));
+        let position = match fs::read(&path) {
+            Ok(bytes) => decode(&bytes).ok_or_else(|| CursorError::Damaged(path.clone()))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => first,
+            Err(error) => return Err(CursorError::File(FileError::at("read", &path)(error))),
+        };
+        Ok(Self { kept: Arc::new(Kept { path, position: Mutex::new(position) }) })
+    }
+
+    /// The next offset to read.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        *self.kept.position.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves to an offset and waits until that is durable. To move back does nothing. Dropping the future does not
+    /// undo the move.
+    ///
+    /// # Errors
+    /// [`CursorError::File`]: the move may be kept or not; move again.
+    pub async fn advance(&self, to: u64) -> Result<(), CursorError> {
+        let kept = Arc::clone(&self.kept);
+        let moved = tokio::task::spawn_blocking(move || kept.advance(to)).await;
+        moved.unwrap_or(Err(CursorError::Stopped))
+    }
+}
+
+impl Kept {
+    /// Moves to an offset, on a thread that may block.
+    fn advance(&self, to: u64) -> Result<(), CursorError> {
+        let mut position = self.position.lock().unwrap_or_else(PoisonError::into_inner);
+        if to <= *position {
+            return Ok(());
+        }
+        self.write(to).map_err(FileError::at("write", &self.path)).map_err(CursorError::File)?;
+        *position = to;
+        Ok(())
+    }
+
+    /// Puts a new file in place of the old one.
+    fn write(&self, position: u64) -> io::Result<()> {
+        let fresh = self.path.with_extension("cursor-next");
+        let mut file = File::create(&fresh)?;
+        file.write_all(&encode(position))?;
+        file.sync_all()?;
+        fs::rename(&fresh, &self.path)?;
+        self.path.parent().map_or(Ok(()), sync_dir)
+    }
+}
+
+/// Writes an offset with its checksum.
+fn encode(position: u64) -> Vec<u8> {
+    let position = position.to_le_bytes();
+    [position.as_slice(), &crc32fast::hash(&position).to_le_bytes()].concat()
+}
+
+/// Reads an offset, if the checksum fits.
+fn decode(bytes: &[u8]) -> Option<u64> {
+    let (position, crc) = bytes.split_first_chunk::<8>()?;
+    (crc32fast::hash(position).to_le_bytes() == crc).then(|| u64::from_le_bytes(*position))
+}

@@ -1,0 +1,72 @@
+//! The few things that the log's writer asks of a file system, so that tests can make each of them fail.
+//!
+//! Whatever returns `Ok` here is on the disk: contents by fsync, names by an fsync of the directory.
+
+use std::fmt::Debug;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// Makes files for the writer.
+pub(super) trait Disk: Send + Debug {
+    /// Makes an empty file under a name, in place of one that has it, and keeps the name.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn Medium>>;
+
+    /// Opens a file, cuts it to a length, and keeps what is left.
+    fn reopen(&self, path: &Path, len: u64) -> io::Result<Box<dyn Medium>>;
+}
+
+/// A file that is being written.
+pub(super) trait Medium: Send + Debug {
+    /// Writes all bytes at a position.
+    fn write(&self, bytes: &[u8], position: u64) -> io::Result<()>;
+
+    /// Keeps what was written.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// The file system of this machine.
+#[derive(Debug)]
+pub(super) struct Local;
+
+impl Disk for Local {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn Medium>> {
+        remove(path)?;
+        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        file.sync_all()?;
+        path.parent().map_or(Ok(()), sync_dir)?;
+        Ok(Box::new(file))
+    }
+
+    fn reopen(&self, path: &Path, len: u64) -> io::Result<Box<dyn Medium>> {
+        let file = OpenOptions::new().write(true).open(path)?;
+        file.set_len(len)?;
+        file.sync_all()?;
+        path.parent().map_or(Ok(()), sync_dir)?;
+        Ok(Box::new(file))
+    }
+}
+
+impl Medium for File {
+    fn write(&self, bytes: &[u8], position: u64) -> io::Result<()> {
+        self.write_all_at(bytes, position)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// Keeps the names in a directory.
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Removes a file, if it is there.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        answer => answer,
+    }
+}

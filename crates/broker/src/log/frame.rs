@@ -1,0 +1,231 @@
+//! The bytes of the log: batches of records, each part with its own checksum.
+//!
+//! ```text
+//! batch    magic u32 | body length u32 | records u32 | first offset u64 | CRC u32      24 bytes, little endian
+//! body     one frame per record
+//! frame    length u32 | CRC u32 | record as postcard
+//! ```
+//! The CRC of a batch's header also covers its position in the file: bytes of a header that stand elsewhere, say
+//! inside a record that someone sent on purpose, never pass as one.
+
+use std::collections::BTreeMap;
+
+use events_proxy_core::envelope::Record;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+
+/// The first bytes of a batch; the digit is the format's version.
+pub(super) const MAGIC: [u8; 4] = *b"EPL1";
+/// The size of a batch's header.
+pub(super) const HEADER_BYTES: usize = 24;
+/// The size of what stands before each record.
+pub(super) const FRAME_BYTES: usize = 8;
+/// No body is larger: a length beyond it is damage, and recovery never takes more memory.
+pub(super) const BODY_BYTES_MAX: u32 = 64 << 20;
+
+/// A size as positions count it.
+pub(super) fn wide(size: usize) -> u64 {
+    u64::try_from(size).expect("invariant: no size in memory exceeds 64 bits")
+}
+
+/// What stands before a batch's records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    /// The size of the body, in bytes.
+    pub(super) len: u32,
+    /// How many records; at least one.
+    pub(super) count: u32,
+    /// The offset of the first.
+    pub(super) base: u64,
+}
+
+impl Header {
+    /// Writes the header of a batch at a position of its file.
+    pub(super) fn encode(&self, position: u64) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEADER_BYTES);
+        bytes.extend(MAGIC);
+        bytes.extend(self.len.to_le_bytes());
+        bytes.extend(self.count.to_le_bytes());
+        bytes.extend(self.base.to_le_bytes());
+        bytes.extend(checksum(&bytes, position).to_le_bytes());
+        bytes
+    }
+
+    /// Reads the header at a position of its file, or nothing when no header stands there.
+    pub(super) fn decode(bytes: &[u8], position: u64) -> Option<Self> {
+        let (guarded, crc) = bytes.split_at_checked(HEADER_BYTES - 4)?;
+        let (magic, rest) = guarded.split_first_chunk::<4>()?;
+        let (len, rest) = rest.split_first_chunk::<4>()?;
+        let (count, base) = rest.split_first_chunk::<4>()?;
+        if *magic != MAGIC || checksum(guarded, position).to_le_bytes() != crc {
+            return None;
+        }
+        let (len, count) = (u32::from_le_bytes(*len), u32::from_le_bytes(*count));
+        let base = u64::from_le_bytes(base.try_into().ok()?);
+        (count > 0 && len <= BODY_BYTES_MAX).then_some(Self { len, count, base })
+    }
+
+    /// The offset after the last record.
+    pub(super) fn next(&self) -> u64 {
+        self.base.saturating_add(u64::from(self.count))
+    }
+
+    /// The size of the whole batch, in bytes.
+    pub(super) fn batch_bytes(&self) -> u64 {
+        wide(HEADER_BYTES) + u64::from(self.len)
+    }
+
+    /// Says whether a body is whole: as many frames as promised, each as its checksum says, and nothing behind them.
+    pub(super) fn covers(&self, mut body: &[u8]) -> bool {
+        for _ in 0..self.count {
+            let Some((len, crc, rest)) = split_frame(body) else { return false };
+            let Some((record, rest)) = rest.split_at_checked(len) else { return false };
+            if crc32fast::hash(record) != crc {
+                return false;
+            }
+            body = rest;
+        }
+        body.is_empty()
+    }
+}
+
+/// The checksum of a header's guarded part at a position.
+fn checksum(guarded: &[u8], position: u64) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(guarded);
+    hasher.update(&position.to_le_bytes());
+    hasher.finalize()
+}
+
+/// Splits what stands before a record: its length, its checksum, and the rest.
+pub(super) fn split_frame(bytes: &[u8]) -> Option<(usize, u32, &[u8])> {
+    let (len, rest) = bytes.split_first_chunk::<4>()?;
+    let (crc, rest) = rest.split_first_chunk::<4>()?;
+    Some((usize::try_from(u32::from_le_bytes(*len)).ok()?, u32::from_le_bytes(*crc), rest))
+}
+
+/// Writes records as frames, one behind the other; nothing when they are too large for one batch.
+pub(super) fn encode(records: &[Record]) -> Option<Vec<u8>> {
+    let size: usize = records.iter().map(|record| record.bytes() + FRAME_BYTES + 16 + 8 * record.headers.len()).sum();
+    if u32::try_from(size).map_or(true, |size| size > BODY_BYTES_MAX) {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(size);
+    for record in records {
+        let at = bytes.len();
+        bytes.extend([0; FRAME_BYTES]);
+        bytes = postcard::to_extend(&Wire::of(record), bytes).ok()?;
+        let (head, encoded) = bytes.get_mut(at..)?.split_first_chunk_mut::<FRAME_BYTES>()?;
+        let (len, crc) = head.split_first_chunk_mut::<4>()?;
+        *len = u32::try_from(encoded.len()).ok()?.to_le_bytes();
+        crc.copy_from_slice(&crc32fast::hash(encoded).to_le_bytes());
+    }
+    Some(bytes)
+}
+
+/// Reads a record from what its frame holds.
+pub(super) fn decode(bytes: &[u8]) -> Result<Record, postcard::Error> {
+    let read: Read<'_> = postcard::from_bytes(bytes)?;
+    let headers: BTreeMap<_, _> = read.headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
+    Ok(Record { key: read.key.to_vec(), payload: read.payload.to_vec(), headers })
+}
+
+/// [`Record`] in the same bytes that its own `Serialize` gives, copied by the slice and not byte by byte.
+#[derive(Serialize)]
+struct Wire<'a> {
+    /// The key.
+    key: Bytes<'a>,
+    /// The payload.
+    payload: Bytes<'a>,
+    /// The headers.
+    headers: Headers<'a>,
+}
+
+impl<'a> Wire<'a> {
+    /// Borrows a record.
+    fn of(record: &'a Record) -> Self {
+        Self { key: Bytes(&record.key), payload: Bytes(&record.payload), headers: Headers(&record.headers) }
+    }
+}
+
+/// Bytes that are written at once.
+struct Bytes<'a>(&'a [u8]);
+
+impl Serialize for Bytes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+/// Headers whose values are written at once.
+struct Headers<'a>(&'a BTreeMap<String, Vec<u8>>);
+
+impl Serialize for Headers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in self.0 {
+            map.serialize_entry(name, &Bytes(value))?;
+        }
+        map.end()
+    }
+}
+
+/// A record as it is read, still borrowed.
+#[derive(Deserialize)]
+struct Read<'a> {
+    /// The key.
+    key: &'a [u8],
+    /// The payload.
+    payload: &'a [u8],
+    /// The headers; a map and a sequence of pairs are the same bytes.
+    #[serde(borrow)]
+    headers: Vec<(&'a str, &'a [u8])>,
+}
+
+#[cfg(test)]
+mod tests {
+    use events_proxy_core::envelope::Record;
+    use proptest::prelude::*;
+
+    use super::{FRAME_BYTES, Header, decode, encode};
+
+    proptest! {
+        #[test]
+        fn a_record_is_written_as_its_own_postcard_and_read_back(
+            key in proptest::collection::vec(any::<u8>(), 0..40),
+            payload in proptest::collection::vec(any::<u8>(), 0..300),
+            headers in proptest::collection::btree_map(".{0,12}", proptest::collection::vec(any::<u8>(), 0..20), 0..5),
+        ) {
+            let record = Record { key, payload, headers };
+            let frame = encode(std::slice::from_ref(&record)).unwrap();
+            prop_assert_eq!(&frame[FRAME_BYTES..], postcard::to_stdvec(&record).unwrap());
+            prop_assert_eq!(decode(&frame[FRAME_BYTES..]).unwrap(), record);
+        }
+
+        #[test]
+        fn decoding_never_fails_to_answer(bytes in proptest::collection::vec(any::<u8>(), 0..200), position in any::<u64>()) {
+            drop(decode(&bytes));
+            prop_assert_eq!(Header::decode(&bytes, position), None);
+        }
+    }
+
+    #[test]
+    fn a_header_is_one_only_where_it_was_written() {
+        let header = Header { len: 7, count: 1, base: 40 };
+        let bytes = header.encode(4_096);
+        assert_eq!(Header::decode(&bytes, 4_096), Some(header));
+        assert_eq!(Header::decode(&bytes, 4_097), None);
+    }
+
+    #[test]
+    fn no_flipped_bit_goes_unseen() {
+        let body = encode(&[Record { payload: b"one".to_vec(), ..Record::default() }, Record::default()]).unwrap();
+        let header = Header { len: u32::try_from(body.len()).unwrap(), count: 2, base: 0 };
+        assert!(header.covers(&body));
+        for bit in 0..body.len() * 8 {
+            let mut flipped = body.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(!header.covers(&flipped), "bit {bit} was flipped");
+        }
+    }
+}

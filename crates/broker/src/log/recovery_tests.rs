@@ -1,0 +1,235 @@
+//! Whatever happens to the files between two openings: what was acknowledged is there, or its loss is told.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use events_proxy_core::envelope::Record;
+use proptest::prelude::*;
+use tokio::runtime::Runtime;
+
+use crate::FetchLimit;
+use crate::log::frame::{HEADER_BYTES, Header, encode};
+use crate::log::{Log, OpenError, Options, Recovery};
+
+/// A log that was closed: its directory, and the batches that were acknowledged, one by one.
+struct Closed {
+    dir: tempfile::TempDir,
+    options: Options,
+    batches: Vec<Vec<Record>>,
+    runtime: Runtime,
+}
+
+impl Closed {
+    /// Writes batches of so many records of so many bytes.
+    fn write(segment_bytes: u64, shapes: &[(usize, usize)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let options = Options { segment_bytes, ..Options::default() };
+        let log = Log::open(dir.path(), &options).unwrap();
+        let mut batches = Vec::new();
+        for (at, (count, size)) in shapes.iter().enumerate() {
+            let record = |n| Record { key: format!("{at}/{n}").into_bytes(), payload: vec![b'#'; *size], ..Record::default() };
+            let batch: Vec<Record> = (0..*count).map(record).collect();
+            runtime.block_on(log.append(&batch)).unwrap();
+            batches.push(batch);
+        }
+        Self { dir, options, batches, runtime }
+    }
+
+    fn open(&self) -> Result<Log, OpenError> {
+        Log::open(self.dir.path(), &self.options)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|extension| extension == "log")).collect();
+        files.sort();
+        files
+    }
+
+    /// Where each batch of the only file begins, and where the last one ends.
+    fn places(&self) -> Vec<usize> {
+        let mut places = vec![0];
+        for batch in &self.batches {
+            places.push(places.last().unwrap() + HEADER_BYTES + encode(batch).unwrap().len());
+        }
+        places
+    }
+
+    /// The records that can be read now, and whether the log still takes one and keeps it.
+    fn read(&self) -> Vec<Record> {
+        let log = self.open().unwrap();
+        let after = Record { key: b"after".to_vec(), ..Record::default() };
+        let offset = self.runtime.block_on(log.append([after.clone()])).unwrap();
+        drop(log);
+        let log = self.open().unwrap();
+        let mut records = self.all(&log);
+        assert_eq!((records.pop(), offset), (Some(after), records.len() as u64));
+        records
+    }
+
+    fn all(&self, log: &Log) -> Vec<Record> {
+        let (mut records, mut next) = (Vec::new(), 0);
+        while next < log.bounds().end {
+            let limit = FetchLimit { max_bytes: 3_000, max_wait: Duration::ZERO };
+            let fetched = self.runtime.block_on(log.read(next, limit)).unwrap();
+            records.extend(fetched.records.into_iter().map(|received| received.record));
+            next = fetched.next;
+        }
+        records
+    }
+
+    fn acknowledged(&self, batches: usize) -> Vec<Record> {
+        self.batches[..batches].concat()
+    }
+}
+
+fn flip(path: &Path, byte: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[byte] ^= 0x10;
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_last_batch_cut_at_any_byte_is_dropped_whole_and_nothing_else() {
+    let closed = Closed::write(1 << 20, &[(2, 30), (1, 0), (3, 20)]);
+    let path = closed.files()[0].clone();
+    let bytes = fs::read(&path).unwrap();
+    let places = closed.places();
+    assert_eq!(places.last(), Some(&bytes.len()));
+    for cut in places[2]..bytes.len() {
+        fs::write(&path, &bytes[..cut]).unwrap();
+        let log = closed.open().unwrap();
+        assert_eq!(log.recovery(), Recovery { records: 3, torn_bytes: (cut - places[2]) as u64 });
+        drop(log);
+        assert_eq!(closed.read(), closed.acknowledged(2), "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_last_batch_of_which_blocks_never_reached_the_disk_is_dropped() {
+    let closed = Closed::write(1 << 20, &[(2, 30), (3, 20)]);
+    let path = closed.files()[0].clone();
+    let bytes = fs::read(&path).unwrap();
+    let start = closed.places()[1];
+    for hole in [start..start + 10, start..bytes.len(), start + 40..start + 60, bytes.len() - 5..bytes.len()] {
+        let mut holed = bytes.clone();
+        holed[hole.clone()].fill(0);
+        fs::write(&path, holed).unwrap();
+        assert_eq!(closed.read(), closed.acknowledged(1), "hole at {hole:?}");
+    }
+}
+
+#[test]
+fn any_flipped_byte_before_the_last_batch_refuses_to_open_and_says_where() {
+    let closed = Closed::write(1 << 20, &[(2, 5), (3, 5), (1, 5)]);
+    let path = closed.files()[0].clone();
+    let places = closed.places();
+    for byte in 0..places[2] {
+        flip(&path, byte);
+        let (start, count) = if byte < places[1] { (places[0], 2) } else { (places[1], 3) };
+        match closed.open() {
+            Err(OpenError::Damaged { file, position, records }) => {
+                assert_eq!((&file, position, records), (&path, start as u64, count), "byte {byte}");
+            }
+            other => panic!("byte {byte} was flipped: {other:?}"),
+        }
+        flip(&path, byte);
+    }
+    assert_eq!(closed.read(), closed.acknowledged(3));
+}
+
+#[test]
+fn damage_at_the_end_of_an_earlier_file_is_no_torn_tail() {
+    let closed = Closed::write(150, &[(1, 100), (1, 100), (1, 100)]);
+    let files = closed.files();
+    assert_eq!(files.len(), 3);
+    let bytes = fs::read(&files[1]).unwrap();
+    for cut in [0, 10, bytes.len() - 1] {
+        fs::write(&files[1], &bytes[..cut]).unwrap();
+        let refused = closed.open();
+        let told = matches!(&refused, Err(OpenError::Damaged { file, position: 0, records: 1 }) if *file == files[1]);
+        assert!(told, "cut at {cut}: {refused:?}");
+    }
+    let message = closed.open().unwrap_err().to_string();
+    assert!(message.contains("00000000000000000001.log is damaged at byte 0: 1 acknowledged"), "{message}");
+}
+
+#[test]
+fn a_missing_or_swapped_file_refuses_to_open() {
+    let closed = Closed::write(150, &[(1, 100), (2, 100), (1, 100)]);
+    let files = closed.files();
+    let (second, third) = (fs::read(&files[1]).unwrap(), fs::read(&files[2]).unwrap());
+    fs::remove_file(&files[1]).unwrap();
+    assert!(matches!(closed.open(), Err(OpenError::Damaged { records: 2, .. })));
+    fs::write(&files[1], &second).unwrap();
+    fs::write(&files[2], &second).unwrap();
+    assert!(matches!(closed.open(), Err(OpenError::Damaged { .. })));
+    fs::write(&files[2], &third).unwrap();
+    assert_eq!(closed.read(), closed.acknowledged(3));
+}
+
+#[test]
+fn the_leftovers_of_a_failed_write_are_not_read_once_a_later_file_seals_them() {
+    let closed = Closed::write(1 << 20, &[(2, 30), (3, 20)]);
+    let path = closed.files()[0].clone();
+    let end = closed.places()[2];
+    let unacknowledged = encode(&[Record { key: b"never acknowledged".to_vec(), ..Record::default() }]).unwrap();
+    let header = Header { len: u32::try_from(unacknowledged.len()).unwrap(), count: 1, base: 5 };
+    let bytes = [fs::read(&path).unwrap(), header.encode(end as u64), unacknowledged].concat();
+    for cut in end..=bytes.len() {
+        fs::write(&path, &bytes[..cut]).unwrap();
+        fs::write(closed.dir.path().join("00000000000000000005.log"), b"").unwrap();
+        assert_eq!(closed.read(), closed.acknowledged(2), "leftovers of {} bytes", cut - end);
+    }
+}
+
+#[test]
+fn a_sender_cannot_make_a_torn_tail_look_like_damage() {
+    let inner = encode(&[Record::default()]).unwrap();
+    let forged: Vec<u8> = (0..40).flat_map(|at| Header { len: 3, count: 1, base: 50 }.encode(at)).chain(inner).collect();
+    let closed = Closed::write(1 << 20, &[(1, 30)]);
+    let log = closed.open().unwrap();
+    closed.runtime.block_on(log.append([Record { payload: forged, ..Record::default() }])).unwrap();
+    drop(log);
+    let path = closed.files()[0].clone();
+    flip(&path, closed.places()[1]);
+    assert_eq!(closed.read(), closed.acknowledged(1));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn after_any_cut_of_the_last_file_whole_batches_are_left(
+        shapes in proptest::collection::vec((1_usize..6, 0_usize..400), 1..14),
+        segment_bytes in 200_u64..4_000,
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let closed = Closed::write(segment_bytes, &shapes);
+        let path = closed.files().pop().unwrap();
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..cut.index(bytes.len() + 1)]).unwrap();
+        let records = closed.read();
+        let whole = (0..=shapes.len()).find(|batches| closed.acknowledged(*batches) == records);
+        prop_assert!(whole.is_some(), "{} records are no number of whole batches", records.len());
+    }
+
+    #[test]
+    fn after_any_flipped_byte_nothing_false_is_read(
+        shapes in proptest::collection::vec((1_usize..6, 0_usize..400), 1..14),
+        segment_bytes in 200_u64..4_000,
+        (file, byte) in any::<(prop::sample::Index, prop::sample::Index)>(),
+    ) {
+        let closed = Closed::write(segment_bytes, &shapes);
+        let files = closed.files();
+        let path = &files[file.index(files.len())];
+        flip(path, byte.index(fs::read(path).unwrap().len()));
+        match closed.open() {
+            Err(OpenError::Damaged { file, .. }) => prop_assert_eq!(&file, path),
+            Err(other) => prop_assert!(false, "{}", other),
+            Ok(log) => prop_assert_eq!(closed.all(&log), closed.acknowledged(shapes.len() - 1)),
+        }
+    }
+}
