@@ -12,7 +12,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sea_orm::sqlx::postgres::PgConnectOptions;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{self, Connection};
 use sea_orm::{
@@ -27,11 +27,15 @@ const TRIES_MAX: u32 = 5;
 const BACKOFF_MIN: Duration = Duration::from_millis(10);
 /// How long PostgreSQL works on one statement before it gives up.
 const STATEMENT_MAX: Duration = Duration::from_secs(10);
+/// How long PostgreSQL waits for the next statement of a transaction before it rolls it back. A client that vanished
+/// without a word would hold its locks until TCP notices, two hours later; so they go before those who wait give up.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// How long a call waits for an answer once it has a connection, tries and their waits included.
 const ANSWER_MAX: Duration = Duration::from_secs(15);
-/// How long a connection may take to show that it is usable again before it is thrown away.
-const RELEASE_MAX: Duration = Duration::from_secs(2);
+/// How long a connection may take to show that it is alive before it is thrown away.
+const ALIVE_MAX: Duration = Duration::from_secs(1);
 
+const _: () = assert!(SILENCE_MAX.as_secs() < STATEMENT_MAX.as_secs(), "a vanished client's locks go before a waiting statement");
 const _: () = assert!(STATEMENT_MAX.as_secs() < ANSWER_MAX.as_secs(), "the server gives up first and says why");
 
 /// Where the database is and how many connections it may be asked for.
@@ -209,20 +213,27 @@ fn sqlite(options: &Options, connections: u32) -> ConnectOptions {
 /// PostgreSQL, connected to when first needed.
 fn postgres(options: &Options) -> ConnectOptions {
     let mut pool = common(options, options.max_connections);
-    pool.connect_lazy(true).statement_timeout(STATEMENT_MAX);
-    // sqlx asks a returned connection without a bound whether it is alive: behind a broken network such connections
-    // would hold their places in the pool until TCP gives up, a quarter of an hour later.
-    pool.map_sqlx_postgres_pool_opts(|pool| {
-        pool.after_release(|connection, _| {
-            Box::pin(async move {
-                match tokio::time::timeout(RELEASE_MAX, connection.ping()).await {
-                    Ok(answer) => answer.map(|()| true),
-                    Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
-                }
-            })
-        })
+    pool.connect_lazy(true).test_before_acquire(false).map_sqlx_postgres_opts(|server| {
+        let bounds = [("statement_timeout", STATEMENT_MAX), ("idle_in_transaction_session_timeout", SILENCE_MAX)];
+        let bounds = bounds.map(|(name, bound)| (name, bound.as_millis().to_string()));
+        server.options(bounds)
+    });
+    // sqlx asks without a bound whether a connection is alive. Behind a broken network a call would wait for each dead
+    // one until its own time is over, and those given back would hold their places in the pool for a quarter of an hour.
+    let bound = ALIVE_MAX.min(options.acquire_timeout / 4);
+    pool.map_sqlx_postgres_pool_opts(move |pool| {
+        pool.before_acquire(move |connection, _| Box::pin(alive(connection, bound)))
+            .after_release(move |connection, _| Box::pin(alive(connection, bound)))
     });
     pool
+}
+
+/// Says whether a connection answers; an error makes the pool throw it away.
+async fn alive(connection: &mut PgConnection, bound: Duration) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(bound, connection.ping()).await {
+        Ok(answer) => answer.map(|()| true),
+        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+    }
 }
 
 /// Opens a pool.

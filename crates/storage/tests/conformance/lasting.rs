@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use events_proxy_core::{EventId, SourceId};
-use storage::{Account, Commit, End, Error, Store};
+use storage::{Account, Commit, End, Error, NewSession, Rotated, Rotation, Store};
+use tokio::task::JoinSet;
 
 use crate::ground::Ground;
 use crate::sample::{TOPIC, commit, dead, id, parked, published, row, second, settle, settled, shop};
@@ -26,6 +27,30 @@ pub(crate) async fn two_processes_may_migrate_at_once(ground: &Ground) {
         assert!(matches!(migrated, (Ok(()), Ok(()), Ok(()))), "round {round}: {migrated:?}");
         settle(&stores[2], "a", 1, End::Delivered).await;
     }
+}
+
+pub(crate) async fn two_processes_may_write_at_once(ground: &Ground) {
+    let mut writers = JoinSet::new();
+    for writer in 0..6u8 {
+        let store = if writer % 2 == 0 { ground.store.clone() } else { ground.another().await };
+        writers.spawn(async move {
+            let session = NewSession {
+                id: format!("s{writer}"),
+                account_id: shop(),
+                ip: "10.0.0.1".to_owned(),
+                started_at: second(0),
+                token_hash: [writer; 32],
+                token_expires_at: second(99),
+            };
+            store.open_session(&session).await.unwrap();
+            for round in 0..30 {
+                let (spent_hash, next_hash) = ([writer + round * 6; 32], [writer + (round + 1) * 6; 32]);
+                let rotation = Rotation { spent_hash, next_hash, ip: session.ip.clone(), now: second(1), next_expires_at: second(99) };
+                assert!(matches!(store.rotate(&rotation).await.unwrap(), Rotated::Done(_)), "writer {writer}, round {round}");
+            }
+        });
+    }
+    writers.join_all().await;
 }
 
 pub(crate) async fn everything_survives_the_end_of_the_process(ground: &Ground) {

@@ -12,6 +12,7 @@ mod journal;
 mod settling;
 mod parking;
 mod lasting;
+mod cable;
 mod absence;
 
 /// Makes a test of each law in a module for one database.
@@ -100,6 +101,7 @@ laws! {
 lasting_laws! {
     lasting:
         two_processes_may_migrate_at_once
+        two_processes_may_write_at_once
         everything_survives_the_end_of_the_process
         a_commit_that_fails_leaves_nothing;
 }
