@@ -6,6 +6,7 @@
 pub mod port;
 pub mod conformance;
 pub mod memory;
+pub mod kafka;
 pub mod log;
 
 pub use port::{Bounds, FetchError, FetchLimit, Fetched, PublishError, Publisher, Received, Subscriber};
