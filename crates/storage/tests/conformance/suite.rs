@@ -14,6 +14,7 @@ mod parking;
 mod lasting;
 mod cable;
 mod absence;
+mod throughput;
 
 /// Makes a test of each law in a module for one database.
 macro_rules! tests_on {
