@@ -51,9 +51,9 @@ impl Error {
         Self::Broker(Box::new(cause))
     }
 
-    /// The error and its causes in one line, for the log.
+    /// The error and its causes in one line, for the log; rskafka's errors already tell their causes, so none is told twice.
     pub(super) fn line(&self) -> String {
-        let causes = std::iter::successors(self.source(), |&cause| cause.source());
-        causes.fold(self.to_string(), |line, cause| line + ": " + &cause.to_string())
+        let causes = std::iter::successors(self.source(), |&cause| cause.source()).map(ToString::to_string);
+        causes.fold(self.to_string(), |line, cause| if line.contains(&cause) { line } else { line + ": " + &cause })
     }
 }
