@@ -1,0 +1,163 @@
+//! Secrets of accounts: hashed by bcrypt, off the event loop, a few at a time.
+//!
+//! ```text
+//! caller ──▶ line (waiting + parallel places, else Busy at once) ──▶ slots (parallel) ──▶ blocking thread
+//! ```
+//! Every check computes one bcrypt, whatever it is asked: an unknown account, a secret that cannot be right and a
+//! stored hash that cannot be read take as long as a wrong secret. A caller that goes away leaves the line; a bcrypt
+//! under way keeps its slot until it ends, so no more than `parallel` ever run.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use bcrypt::{BcryptError, HashParts};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The longest secret: bcrypt ignores what follows.
+pub const SECRET_BYTES_MAX: usize = 72;
+/// The cheapest bcrypt there is.
+pub const COST_MIN: u32 = 4;
+/// The dearest bcrypt that is computed: some seconds. Cost 31, the format's limit, would hold a thread for a day.
+pub const COST_MAX: u32 = 16;
+
+/// Salt and digest of the hash that is checked where there is none: 22 and 31 characters of bcrypt's base64.
+const DUMMY_TAIL: &str = "ACDW3tAHgZQuonpHxvFU0u7f5HJfE5dlHIoJtGGdHGSrPl8Q0cVOe";
+
+/// All places in the line are taken; nothing was computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many secrets wait to be checked")]
+pub struct Busy;
+
+/// Why a secret was not hashed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no secret.
+    #[error("the secret is empty")]
+    Empty,
+    /// Longer than [`SECRET_BYTES_MAX`]: the rest would not count.
+    #[error("the secret is longer than {SECRET_BYTES_MAX} bytes")]
+    TooLong,
+    /// It has a NUL, bcrypt's end mark: `a` and `a\0a` would be the same secret.
+    #[error("the secret has a NUL character")]
+    Nul,
+    /// All places in the line are taken.
+    #[error(transparent)]
+    Busy(Busy),
+    /// bcrypt failed, for instance for want of randomness.
+    #[error("hash the secret")]
+    Failed(#[source] BcryptError),
+}
+
+/// Why a text cannot stand as an account's stored hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UnfitHash {
+    /// It is not a bcrypt hash.
+    #[error("not a bcrypt hash")]
+    NotBcrypt,
+    /// Its cost is outside [`COST_MIN`]..=[`COST_MAX`].
+    #[error("the bcrypt cost {0} is not in {COST_MIN}..={COST_MAX}")]
+    Cost(u32),
+}
+
+/// Judges a hash that was made elsewhere and returns its cost.
+///
+/// # Errors
+/// [`UnfitHash`]: no secret would ever match it.
+pub fn judge_hash(hash: &str) -> Result<u32, UnfitHash> {
+    let cost = HashParts::from_str(hash).map_err(|_| UnfitHash::NotBcrypt)?.get_cost();
+    if (COST_MIN..=COST_MAX).contains(&cost) { Ok(cost) } else { Err(UnfitHash::Cost(cost)) }
+}
+
+/// Hashes and checks secrets, a bounded number at a time. Clones share the bounds.
+#[derive(Debug, Clone)]
+pub struct Passwords {
+    /// A place for each caller, computing or waiting.
+    line: Arc<Semaphore>,
+    /// A slot for each bcrypt that is computed.
+    slots: Arc<Semaphore>,
+    /// The cost of new hashes.
+    cost: u32,
+    /// What is checked where no hash is, of that cost.
+    dummy: Arc<str>,
+}
+
+/// What a caller holds while its bcrypt is computed.
+#[derive(Debug)]
+struct Turn {
+    /// Its place in the line.
+    _place: OwnedSemaphorePermit,
+    /// Its slot.
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Passwords {
+    /// Computes at most `parallel` at a time (at least one) while at most `waiting` more wait; new hashes have that cost,
+    /// brought into [`COST_MIN`]..=[`COST_MAX`].
+    ///
+    /// The cost should be that of the stored hashes: it is also how long an unknown account takes.
+    #[must_use]
+    pub fn new(parallel: usize, waiting: usize, cost: u32) -> Self {
+        let parallel = parallel.clamp(1, Semaphore::MAX_PERMITS);
+        let places = parallel.saturating_add(waiting).min(Semaphore::MAX_PERMITS);
+        let cost = cost.clamp(COST_MIN, COST_MAX);
+        let dummy = Arc::from(format!("$2b${cost:02}${DUMMY_TAIL}"));
+        Self { line: Arc::new(Semaphore::new(places)), slots: Arc::new(Semaphore::new(parallel)), cost, dummy }
+    }
+
+    /// Hashes a secret, as an account stores it.
+    ///
+    /// # Errors
+    /// [`Error`]: the secret is unfit, the line is full, or bcrypt failed.
+    pub async fn hash(&self, secret: &SecretString) -> Result<String, Error> {
+        judge(secret.expose_secret())?;
+        let (secret, cost) = (secret.clone(), self.cost);
+        let hashed = self.compute(move || bcrypt::hash(secret.expose_secret(), cost)).await.map_err(Error::Busy)?;
+        hashed.map_err(Error::Failed)
+    }
+
+    /// Says whether the secret is the one that was hashed; without a hash it is not, which takes as long to say.
+    ///
+    /// # Errors
+    /// [`Busy`] at once when the line is full; also when the process ends meanwhile.
+    pub async fn check(&self, secret: &SecretString, hash: Option<&str>) -> Result<bool, Busy> {
+        let fit = judge(secret.expose_secret()).is_ok();
+        let stored = hash.filter(|hash| fit && judge_hash(hash).is_ok());
+        let known = stored.is_some();
+        let (secret, hash) = (secret.clone(), stored.unwrap_or(&self.dummy).to_owned());
+        let matches = self.compute(move || bcrypt::verify(secret.expose_secret(), &hash).unwrap_or(false)).await?;
+        Ok(known && matches)
+    }
+
+    /// Runs one bcrypt on a blocking thread when it is its turn.
+    async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
+        let place = Arc::clone(&self.line).try_acquire_owned().map_err(|_| Busy)?;
+        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| Busy)?;
+        let turn = Turn { _place: place, _slot: slot };
+        let computed = tokio::task::spawn_blocking(move || {
+            // The turn travels with the work: it is over when the work is, not when the caller stops waiting.
+            let result = work();
+            drop(turn);
+            result
+        });
+        computed.await.map_err(|_| Busy)
+    }
+}
+
+/// Judges whether bcrypt can tell this secret from every other.
+fn judge(secret: &str) -> Result<(), Error> {
+    if secret.is_empty() {
+        return Err(Error::Empty);
+    }
+    if secret.len() > SECRET_BYTES_MAX {
+        return Err(Error::TooLong);
+    }
+    if secret.contains('\0') {
+        return Err(Error::Nul);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "password_tests.rs"]
+mod tests;
