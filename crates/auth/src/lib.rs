@@ -1,5 +1,18 @@
 //! Who may call: passwords, access tokens, sessions.
 //!
-//! Nothing here reads a clock: every judgement is made against the `now` that it is given.
+//! ```text
+//! log in   id + secret ──▶ password ──▶ session ──▶ access token (minutes, no I/O to verify) + refresh token (once)
+//! refresh  refresh token ─────────────▶ session ──▶ the next pair
+//! call     access token ──▶ access ──▶ who calls
+//! ```
+//! Nothing here reads a clock: every judgement is made against the `now` that it is given. What must be remembered
+//! lies behind the port in [`store`].
 
+pub mod store;
 pub mod password;
+pub mod access;
+pub mod session;
+mod random;
+
+#[cfg(test)]
+mod fake;
