@@ -20,7 +20,7 @@ mod secret;
 
 pub use secret::{SECRET_BYTES_MIN, WeakSecret, judge_secret, random_secret};
 
-/// The longest token that is looked at, in bytes; ours have some 350.
+/// The longest token that is looked at, in bytes; ours have some 270.
 pub const TOKEN_BYTES_MAX: usize = 4096;
 /// How long after its `exp` a token is still good: what the clocks of two replicas may differ.
 pub const LEEWAY: Duration = Duration::from_secs(5);

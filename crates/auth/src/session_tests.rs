@@ -191,6 +191,16 @@ async fn what_is_no_refresh_token_is_unknown() {
 }
 
 #[tokio::test]
+async fn a_text_that_cannot_be_a_refresh_token_is_not_looked_up() {
+    let setup = setup().await;
+    setup.memory.cut(true);
+    for text in [String::new(), "f".repeat(63), "f".repeat(65), "f".repeat(1 << 20)] {
+        let outcome = setup.sessions.refresh(&SecretString::from(text), ip(HOME), at(1)).await;
+        assert!(matches!(outcome, Err(RefreshError::Unknown)));
+    }
+}
+
+#[tokio::test]
 async fn an_ended_session_is_not_refreshed() {
     let setup = setup().await;
     let session = setup.log_in().await;
