@@ -1,1 +1,3 @@
 //! What any of our processes does that is not about events: settings, clock, telemetry, lifecycle, admin listener.
+
+pub mod settings;
