@@ -1,3 +1,4 @@
 //! What any of our processes does that is not about events: settings, clock, telemetry, lifecycle, admin listener.
 
 pub mod settings;
+pub mod clock;
