@@ -1,0 +1,31 @@
+//! How the outside asks this process to stop.
+
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Resolves with the signal's name when SIGTERM or SIGINT arrives. From the first poll on they no longer end the
+/// process by themselves; call it again to hear of a second one. Cancel-safe.
+///
+/// If the system does not let us listen, that is logged, the future waits for ever, and the signals end the process
+/// at once, as a crash would: nothing that was accepted is lost by it.
+pub async fn termination() -> &'static str {
+    match listen().await {
+        Ok(name) => name,
+        Err(error) => {
+            tracing::error!(%error, "cannot listen for signals: a stop will not be graceful");
+            std::future::pending().await
+        }
+    }
+}
+
+/// Waits for either signal.
+async fn listen() -> io::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    // Both arms are cancel-safe: a signal that is not taken stays.
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}
