@@ -2,4 +2,6 @@
 
 pub mod settings;
 pub mod clock;
+pub mod replica;
+pub mod tls;
 pub mod lifecycle;
