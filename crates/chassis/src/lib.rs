@@ -4,4 +4,5 @@ pub mod settings;
 pub mod clock;
 pub mod replica;
 pub mod tls;
+pub mod metrics;
 pub mod lifecycle;
