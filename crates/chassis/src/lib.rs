@@ -6,3 +6,4 @@ pub mod replica;
 pub mod tls;
 pub mod metrics;
 pub mod lifecycle;
+pub mod admin;

@@ -1,0 +1,89 @@
+//! The private listener: is the process alive, is it ready, what are its numbers.
+//!
+//! One worker of its own, so that a busy or stuck data path cannot make the orchestrator believe that the process is
+//! dead. It goes on answering while the process stops: not ready, still alive, numbers to the last.
+
+mod readiness;
+
+use std::io;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_web::{App, HttpResponse, HttpServer, web};
+use tokio_util::sync::CancellationToken;
+
+pub use readiness::{Condition, Readiness};
+
+use crate::metrics;
+
+/// Connections at the same time; probes and scrapers are few.
+const CONNECTIONS_MAX: usize = 64;
+/// How long a client may take for its request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a stop waits for answers under way.
+const STOP_SECONDS: u64 = 1;
+
+/// What the listener tells.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// The process's numbers.
+    pub registry: metrics::Registry,
+    /// Whether the process should get work.
+    pub readiness: Readiness,
+}
+
+/// Answers on `listener` until `stop` is cancelled.
+///
+/// # Errors
+/// When the listener cannot be used, or the server fails.
+pub async fn serve(listener: TcpListener, admin: Admin, stop: CancellationToken) -> io::Result<()> {
+    let admin = web::Data::new(admin);
+    let app = move || {
+        App::new()
+            .app_data(admin.clone())
+            .route("/health/live", web::get().to(live))
+            .route("/health/ready", web::get().to(ready))
+            .route("/metrics", web::get().to(numbers))
+    };
+    let server = HttpServer::new(app)
+        .workers(1)
+        .worker_max_blocking_threads(1)
+        .max_connections(CONNECTIONS_MAX)
+        .client_request_timeout(REQUEST_TIMEOUT)
+        .shutdown_timeout(STOP_SECONDS)
+        .disable_signals()
+        .listen(listener)?
+        .run();
+    let handle = server.handle();
+    let stopper = async move {
+        stop.cancelled().await;
+        handle.stop(true).await;
+    };
+    // Both arms are cancel-safe: the stopper has nothing left to do once the server has ended, and the other way round
+    // the server is given the time to end.
+    tokio::pin!(server);
+    tokio::select! {
+        result = &mut server => result,
+        () = stopper => server.await,
+    }
+}
+
+/// Alive: whoever answers is.
+async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(serde_json::json!({ "live": true }))
+}
+
+/// Ready if every condition is; the answer lists them either way.
+async fn ready(admin: web::Data<Admin>) -> HttpResponse {
+    let report = admin.readiness.report();
+    if report.ready { HttpResponse::Ok().json(report) } else { HttpResponse::ServiceUnavailable().json(report) }
+}
+
+/// The numbers, for Prometheus.
+async fn numbers(admin: web::Data<Admin>) -> HttpResponse {
+    HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(admin.registry.render())
+}
+
+#[cfg(test)]
+#[path = "admin_tests.rs"]
+mod tests;

@@ -1,0 +1,65 @@
+//! The private listener over real HTTP on loopback.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{Admin, Readiness, serve};
+use crate::lifecycle::{OnFailure, Tasks};
+use crate::metrics::Registry;
+
+/// Starts a listener as a process does; tells where.
+fn start(tasks: &Tasks, admin: &Admin) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (admin, stop) = (admin.clone(), tasks.stopping());
+    tasks.spawn("admin", OnFailure::StopProcess, async move { Ok(serve(listener, admin, stop).await?) });
+    address
+}
+
+/// Asks for a path; tells the whole answer, its head included.
+async fn ask(address: SocketAddr, path: &str) -> String {
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn probes_and_numbers_are_answered_until_the_stop() {
+    let tasks = Tasks::new();
+    let admin = Admin { registry: Registry::new(), readiness: Readiness::new() };
+    admin.registry.meter().u64_counter("events.accepted").build().add(7, &[]);
+    let address = start(&tasks, &admin);
+    let (spool, store) = (admin.readiness.condition("spool"), admin.readiness.condition("store"));
+    store.ready();
+
+    let live = ask(address, "/health/live").await;
+    assert!(live.starts_with("HTTP/1.1 200") && live.ends_with(r#"{"live":true}"#), "{live}");
+    let unready = ask(address, "/health/ready").await;
+    assert!(unready.starts_with("HTTP/1.1 503"), "{unready}");
+    let listed = r#"{"ready":false,"conditions":[{"name":"spool","ready":false,"reason":"starting"},{"name":"store","ready":true}]}"#;
+    assert!(unready.ends_with(listed), "{unready}");
+    spool.ready();
+    let ready = ask(address, "/health/ready").await;
+    assert!(ready.starts_with("HTTP/1.1 200") && ready.contains(r#"{"ready":true,"#), "{ready}");
+    let metrics = ask(address, "/metrics").await;
+    assert!(metrics.contains("content-type: text/plain; version=0.0.4") && metrics.contains("events_accepted_total 7"), "{metrics}");
+    assert!(ask(address, "/api/events").await.starts_with("HTTP/1.1 404"));
+
+    assert!(tasks.stop(Duration::from_secs(10)).await.is_empty());
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_does_not_hold_up_the_stop() {
+    let tasks = Tasks::new();
+    let admin = Admin { registry: Registry::new(), readiness: Readiness::new() };
+    let address = start(&tasks, &admin);
+    let silent = tokio::net::TcpStream::connect(address).await.unwrap();
+    assert!(ask(address, "/health/live").await.starts_with("HTTP/1.1 200"));
+    assert!(tasks.stop(Duration::from_secs(10)).await.is_empty());
+    drop(silent);
+}
