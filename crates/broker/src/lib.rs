@@ -6,7 +6,8 @@
 pub mod port;
 pub mod conformance;
 pub mod memory;
-pub mod kafka;
 pub mod log;
+pub mod local;
+pub mod kafka;
 
 pub use port::{Bounds, FetchError, FetchLimit, Fetched, PublishError, Publisher, Received, Subscriber};
