@@ -2,8 +2,9 @@
 
 pub mod settings;
 pub mod clock;
+pub mod lifecycle;
 pub mod replica;
 pub mod tls;
+pub mod trace;
 pub mod metrics;
-pub mod lifecycle;
 pub mod admin;
