@@ -5,6 +5,7 @@ pub mod clock;
 pub mod lifecycle;
 pub mod replica;
 pub mod tls;
+pub mod telemetry;
 pub mod trace;
 pub mod metrics;
 pub mod admin;

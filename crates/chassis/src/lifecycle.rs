@@ -166,7 +166,7 @@ impl Running {
                 is_first
             });
         if !told {
-            tracing::error!(task = self.name, error = chain(failure.cause.as_ref()), "a task failed");
+            tracing::error!(task = self.name, error = sentence(failure.cause.as_ref()), "a task failed");
         }
     }
 }
@@ -181,7 +181,7 @@ impl Drop for Running {
 }
 
 /// An error with its causes, as one sentence.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn sentence(error: &(dyn Error + 'static)) -> String {
     let mut sentence = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -1,0 +1,138 @@
+//! Sends finished spans to an OTLP/HTTP receiver, in batches, from a thread of its own.
+//!
+//! The SDK keeps failures to itself; here the log hears of the first one, and of the end of the trouble.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use opentelemetry_otlp::{ExporterBuildError, Protocol, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SpanData, SpanExporter};
+
+/// Where a receiver takes traces, under its base URL.
+const PATH: &str = "/v1/traces";
+/// How many finished spans may wait; more are dropped. Some 1 KiB each.
+const QUEUE_MAX: usize = 16_384;
+/// How many spans are sent at once.
+const BATCH_MAX: usize = 2_048;
+/// How long a batch waits for more spans.
+const DELAY: Duration = Duration::from_secs(1);
+/// How long the receiver may take.
+const TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Takes finished spans for the receiver at `endpoint`, its base URL.
+pub(super) fn processor(endpoint: &str) -> Result<BatchSpanProcessor, ExporterBuildError> {
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_http()
+        .with_endpoint(url(endpoint))
+        .with_protocol(Protocol::HttpBinary)
+        .with_timeout(TIMEOUT)
+        .build()?;
+    let config = BatchConfigBuilder::default()
+        .with_max_queue_size(QUEUE_MAX)
+        .with_max_export_batch_size(BATCH_MAX)
+        .with_scheduled_delay(DELAY)
+        .build();
+    Ok(BatchSpanProcessor::builder(Told { exporter, failed: AtomicU64::new(0) }).with_batch_config(config).build())
+}
+
+/// The URL that takes traces; one that names it already stays.
+fn url(endpoint: &str) -> String {
+    let base = endpoint.trim_end_matches('/');
+    if base.ends_with(PATH) { base.to_owned() } else { format!("{base}{PATH}") }
+}
+
+/// Tells the log when exporting begins and ceases to fail.
+#[derive(Debug)]
+struct Told<E> {
+    /// What exports.
+    exporter: E,
+    /// How many batches failed in a row.
+    failed: AtomicU64,
+}
+
+impl<E: SpanExporter> SpanExporter for Told<E> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let spans = batch.len();
+        let result = self.exporter.export(batch).await;
+        match &result {
+            Ok(()) => {
+                let batches = self.failed.swap(0, Ordering::Relaxed);
+                if batches > 0 {
+                    tracing::info!(batches, "traces are exported again");
+                }
+            }
+            Err(error) => {
+                if self.failed.fetch_add(1, Ordering::Relaxed) == 0 {
+                    tracing::warn!(%error, spans, "cannot export traces; spans are lost until it works again");
+                }
+            }
+        }
+        result
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.exporter.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+    use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+    use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+
+    use super::super::tests::{Kept, options};
+    use super::super::{LogOutput, assemble};
+    use super::{Told, url};
+
+    #[test]
+    fn traces_go_to_their_path_under_the_base_url() {
+        for endpoint in ["http://jaeger:4318", "http://jaeger:4318/", "http://jaeger:4318/v1/traces"] {
+            assert_eq!(url(endpoint), "http://jaeger:4318/v1/traces");
+        }
+        assert_eq!(url("https://host/otlp"), "https://host/otlp/v1/traces");
+    }
+
+    /// A receiver that is away as long as it is told to be.
+    #[derive(Debug)]
+    struct Receiver(AtomicBool);
+
+    impl SpanExporter for Receiver {
+        async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+            let away = self.0.load(Ordering::SeqCst);
+            if away { Err(OTelSdkError::InternalFailure("nobody answers".to_owned())) } else { Ok(()) }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_log_hears_of_the_first_failure_and_of_the_end_of_the_trouble() {
+        let kept = Kept::default();
+        let (dispatch, guard) = assemble(&options(LogOutput::Json, "info"), Box::new(kept.clone())).unwrap();
+        let scope = tracing::dispatcher::set_default(&dispatch);
+        let told = Told { exporter: Receiver(AtomicBool::new(true)), failed: AtomicU64::new(0) };
+        for _ in 0..3 {
+            assert!(told.export(Vec::new()).await.is_err());
+        }
+        told.exporter.0.store(false, Ordering::SeqCst);
+        for _ in 0..2 {
+            assert!(told.export(Vec::new()).await.is_ok());
+        }
+        drop(scope);
+        guard.stop();
+        let lines = kept.lines();
+        let [first, last] = lines.as_slice() else { panic!("{lines:?}") };
+        assert_eq!((first["level"].as_str(), last["level"].as_str()), (Some("WARN"), Some("INFO")));
+        assert!(first["error"].as_str().unwrap().contains("nobody answers") && last["batches"] == 3, "{lines:?}");
+    }
+}
