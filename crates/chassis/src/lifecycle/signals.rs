@@ -29,3 +29,22 @@ async fn listen() -> io::Result<&'static str> {
         _ = interrupt.recv() => "SIGINT",
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use super::termination;
+
+    #[tokio::test]
+    async fn a_signal_to_this_process_is_told_by_name() {
+        for (option, name) in [("-TERM", "SIGTERM"), ("-INT", "SIGINT")] {
+            let mut waiting = std::pin::pin!(termination());
+            // The first poll listens; from then on the signal does not end the process.
+            assert!(tokio::time::timeout(Duration::from_millis(10), &mut waiting).await.is_err());
+            assert!(Command::new("kill").args([option, &std::process::id().to_string()]).status().unwrap().success());
+            assert_eq!(tokio::time::timeout(Duration::from_secs(10), waiting).await, Ok(name));
+        }
+    }
+}
