@@ -37,6 +37,8 @@ pub enum Origin {
     File(Arc<PathBuf>),
     /// The environment.
     Environment,
+    /// An option of the command line.
+    CommandLine,
 }
 
 impl fmt::Display for Origin {
@@ -45,6 +47,7 @@ impl fmt::Display for Origin {
             Self::Defaults => f.write_str("defaults"),
             Self::File(path) => write!(f, "file {}", path.display()),
             Self::Environment => f.write_str("environment"),
+            Self::CommandLine => f.write_str("command line"),
         }
     }
 }
@@ -86,6 +89,14 @@ impl Settings {
         let mut mistakes = Vec::new();
         let environment = layer::environment(pairs, &defaults, |_| true, &mut mistakes);
         Self { values: layer::merge(defaults, None, environment, &mut mistakes), mistakes }
+    }
+
+    /// Puts a value of the command line over all layers; a key that the defaults do not have changes nothing.
+    pub fn overridden(mut self, key: &str, value: impl Into<String>) -> Self {
+        if let Some(setting) = self.values.get_mut(key) {
+            *setting = Setting { text: value.into(), origin: Origin::CommandLine };
+        }
+        self
     }
 
     /// A reader that gives the values their types and collects every mistake.

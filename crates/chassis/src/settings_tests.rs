@@ -205,3 +205,12 @@ fn a_value_that_is_not_unicode_is_a_mistake() {
 fn the_reference_is_where_the_documents_say() {
     assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/defaults.toml").exists());
 }
+
+#[test]
+fn the_command_line_beats_every_layer() {
+    let settings = Settings::from_pairs([("data_dir", "from-the-environment")]).overridden("data_dir", "here");
+    let mut reader = settings.reader();
+    assert_eq!(reader.text("data_dir").as_deref(), Some("here"));
+    assert!(reader.finish().is_ok());
+    assert!(settings.explain().contains("command line"));
+}

@@ -23,7 +23,7 @@ impl Mistake {
     pub(super) fn new(key: &str, origin: Option<&Origin>, message: impl Into<String>) -> Self {
         let key = match origin {
             Some(Origin::Environment) => key.to_uppercase(),
-            Some(Origin::Defaults | Origin::File(_)) | None => key.to_owned(),
+            Some(Origin::Defaults | Origin::File(_) | Origin::CommandLine) | None => key.to_owned(),
         };
         Self { key, origin: origin.cloned(), message: message.into() }
     }
