@@ -1,1 +1,17 @@
 //! Delivers events: the stages consume to settle.
+
+pub mod settings;
+pub mod stack;
+mod consume;
+mod path;
+mod enrich;
+pub mod pace;
+pub mod deliver;
+pub mod classify;
+mod breaker;
+mod settle;
+mod park;
+mod metrics;
+
+pub use metrics::Numbers;
+pub use path::Patience;

@@ -1,0 +1,130 @@
+//! Whether the target is there at all: after enough failures in a row nothing is sent but one probe now and then.
+//!
+//! While the breaker is open no event is judged: waiting uses up no attempt, nothing is parked, and the topic is the buffer.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Failures in a row, over all events, that open it.
+const FAILURES: u32 = 5;
+/// The pause before the first probe; it doubles with each that fails, up to the second.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// How long a probe may be out before another takes its place: longer than any attempt.
+const PROBE: Duration = Duration::from_secs(330);
+
+/// Whether the target is there.
+#[derive(Debug, Default)]
+pub(crate) struct Breaker(Mutex<State>);
+
+/// What it knows.
+#[derive(Debug, Default)]
+struct State {
+    /// Failures since the last success.
+    failures: u32,
+    /// Set while it is open: when the next probe may go.
+    open: Option<Open>,
+}
+
+/// An open breaker.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    /// When the next probe may go.
+    probe_at: Instant,
+    /// The pause after that probe's failure.
+    pause: Duration,
+}
+
+impl Breaker {
+    /// Waits until an attempt may be made.
+    pub(crate) async fn pass(&self) {
+        loop {
+            let wait = {
+                let mut state = self.state();
+                let Some(open) = &mut state.open else { return };
+                let now = Instant::now();
+                if open.probe_at <= now {
+                    open.probe_at = now + PROBE;
+                    return;
+                }
+                (open.probe_at - now).min(Duration::from_millis(200))
+            };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Says whether it is open.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state().open.is_some()
+    }
+
+    /// The target answered something that it can only answer when it works.
+    pub(crate) fn works(&self) {
+        let mut state = self.state();
+        let was_open = state.open.is_some();
+        *state = State::default();
+        drop(state);
+        if was_open {
+            tracing::info!("the target works again; deliveries go on");
+        }
+    }
+
+    /// The target could not be reached or did not work.
+    pub(crate) fn fails(&self, detail: &str) {
+        let mut state = self.state();
+        state.failures = state.failures.saturating_add(1);
+        let now = Instant::now();
+        let pause = state.open.map(|open| open.pause);
+        if pause.is_none() && state.failures < FAILURES {
+            return;
+        }
+        let wait = pause.unwrap_or(PAUSE.0);
+        state.open = Some(Open { probe_at: now + wait, pause: (wait * 2).min(PAUSE.1) });
+        drop(state);
+        if pause.is_none() {
+            tracing::warn!(detail, "the target does not work; events wait, and one at a time is tried");
+        }
+    }
+
+    /// Takes the lock, which is never held over a wait.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::{Instant, timeout};
+
+    use super::{Breaker, FAILURES};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_target_that_is_away_sees_one_probe_at_a_time() {
+        let breaker = Breaker::default();
+        for _ in 0..FAILURES {
+            breaker.pass().await;
+            breaker.fails("refused");
+        }
+        assert!(breaker.is_open());
+        let began = Instant::now();
+        breaker.pass().await;
+        assert!(began.elapsed() >= Duration::from_secs(1));
+        assert!(timeout(Duration::from_secs(60), breaker.pass()).await.is_err(), "a second probe went out");
+        breaker.works();
+        breaker.pass().await;
+        assert!(!breaker.is_open());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_success_forgets_all_failures() {
+        let breaker = Breaker::default();
+        for _ in 0..20 {
+            breaker.fails("timed out");
+            breaker.works();
+        }
+        assert!(!breaker.is_open());
+    }
+}

@@ -1,0 +1,226 @@
+//! Stage 6 of 10 — consume: reads the event from the topic and starts it on its way.
+//!
+//! Laws: no offset is passed over silently: what cannot be read becomes a dead row, what has ended already is counted, and
+//! an offset that the topic does not have is an alarm. What is read ahead is bounded, in records and in bytes.
+//! Next: `crates/dispatcher/src/enrich.rs`.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::{FetchError, FetchLimit, Received, Subscriber};
+use chassis::admin::Condition;
+use chassis::lifecycle::Cause;
+use events_proxy_core::Envelope;
+use events_proxy_core::envelope::Record;
+use storage::{Store, Undecodable};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use crate::metrics::sentence;
+use crate::path::{Journey, Path};
+use crate::settle::{Ended, Key, Ledger};
+
+/// What is read at once.
+const FETCH: FetchLimit = FetchLimit { max_bytes: 512 * 1024, max_wait: Duration::from_millis(500) };
+/// The pause after a fetch that failed; it doubles up to the second.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// How far a partition may be read ahead of its first unfinished record.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    /// In records.
+    pub(crate) records: usize,
+    /// In bytes.
+    pub(crate) bytes: usize,
+}
+
+/// Reads one partition.
+#[derive(Debug)]
+pub(crate) struct Consumer {
+    /// The topic.
+    pub(crate) subscriber: Arc<dyn Subscriber>,
+    /// Knows what has ended before.
+    pub(crate) store: Store,
+    /// Where the partition stands.
+    pub(crate) ledger: Arc<Ledger>,
+    /// How far it is read ahead.
+    pub(crate) span: Span,
+    /// The way of every event.
+    pub(crate) path: Arc<Path>,
+    /// Bounds the events under way, over all partitions.
+    pub(crate) under_way: Arc<Semaphore>,
+    /// To the settlement.
+    pub(crate) ended: mpsc::Sender<Ended>,
+    /// Whether the partition can be read.
+    pub(crate) condition: Condition,
+}
+
+/// The process stops.
+struct Stopping;
+
+impl Consumer {
+    /// Reads until the process stops, then waits for the events under way.
+    pub(crate) async fn consume(self, from: u64) -> Result<(), Cause> {
+        let mut events = JoinSet::new();
+        self.read(from, &mut events).await.err();
+        while let Some(ended) = events.join_next().await {
+            ended?;
+        }
+        Ok(())
+    }
+
+    /// Reads on and on; ends only when the process stops.
+    async fn read(&self, mut from: u64, events: &mut JoinSet<()>) -> Result<(), Stopping> {
+        let mut pause = PAUSE.0;
+        loop {
+            while let Some(ended) = events.try_join_next() {
+                ended.map_err(|_| Stopping)?;
+            }
+            self.room().await?;
+            match self.unless_stopping(self.subscriber.fetch(self.ledger.partition, from, FETCH)).await? {
+                Ok(fetched) => {
+                    self.condition.ready();
+                    pause = PAUSE.0;
+                    self.ledger.ends_at(fetched.end);
+                    from = fetched.next;
+                    self.path.metrics.consumed(fetched.records.len());
+                    self.start(fetched.records, events).await?;
+                }
+                Err(FetchError::Unreadable { offset, cause, .. }) => {
+                    self.bury(offset, Record::default(), cause.to_string()).await;
+                    from = offset + 1;
+                }
+                Err(error) => {
+                    self.trouble(&error);
+                    self.unless_stopping(tokio::time::sleep(pause)).await?;
+                    pause = (pause * 2).min(PAUSE.1);
+                }
+            }
+        }
+    }
+
+    /// Tells that the partition cannot be read.
+    fn trouble(&self, error: &FetchError) {
+        let told = sentence(error);
+        match error {
+            FetchError::OutOfRange { .. } => {
+                tracing::error!(
+                    error = told,
+                    "records are gone, or the topic is another one: this partition stands still until somebody decides"
+                );
+                self.condition.not_ready(told);
+            }
+            FetchError::Retry { .. } | FetchError::Unreadable { .. } => {
+                tracing::warn!(error = told, "the topic cannot be read; it is tried again");
+                self.condition.not_ready(told);
+            }
+        }
+    }
+
+    /// Waits until the window has room.
+    async fn room(&self) -> Result<(), Stopping> {
+        loop {
+            let smaller = self.ledger.smaller.notified();
+            let has_room = {
+                let window = self.ledger.window();
+                window.span() < self.span.records && window.span_bytes() < self.span.bytes
+            };
+            if has_room {
+                return Ok(());
+            }
+            self.unless_stopping(smaller).await?;
+        }
+    }
+
+    /// Starts each record on its way.
+    async fn start(&self, records: Vec<Received>, events: &mut JoinSet<()>) -> Result<(), Stopping> {
+        let consumed_at = self.path.clock.now();
+        let decoded: Vec<_> = records.into_iter().map(|received| (Envelope::decode(&received.record), received)).collect();
+        let keys: Vec<Key> = decoded.iter().filter_map(|(envelope, _)| envelope.as_ref().ok()).map(key).collect();
+        let over = self.over(&keys).await?;
+        for (envelope, Received { offset, record }) in decoded {
+            if !self.ledger.window().take(offset, record.bytes()) {
+                continue;
+            }
+            let envelope = match envelope {
+                Ok(envelope) => envelope,
+                Err(error) => {
+                    self.bury(offset, record, sentence(&error)).await;
+                    continue;
+                }
+            };
+            let key = key(&envelope);
+            if over.contains(&key) || !self.ledger.begin(&key) {
+                self.hand_on(Ended::Repeat(offset)).await;
+                continue;
+            }
+            let permit = self.unless_stopping(Arc::clone(&self.under_way).acquire_owned()).await?;
+            let (path, ended, ledger) = (Arc::clone(&self.path), self.ended.clone(), Arc::clone(&self.ledger));
+            let journey = Journey { envelope, record, place: (ledger.partition, offset), consumed_at, attempts: Vec::new() };
+            events.spawn(async move {
+                match path.travel(journey).await {
+                    // A closed settlement means that it has failed, which stops the process.
+                    Some(settled) => drop(ended.send(Ended::Event(Box::new(settled))).await),
+                    None => ledger.give_up(&key),
+                }
+                drop(permit);
+            });
+        }
+        Ok(())
+    }
+
+    /// The events among these that have ended before; asks until the storage answers.
+    async fn over(&self, keys: &[Key]) -> Result<HashSet<Key>, Stopping> {
+        let (mut pause, mut failures) = (PAUSE.0, 0_u32);
+        loop {
+            if keys.is_empty() {
+                return Ok(HashSet::new());
+            }
+            match self.unless_stopping(self.store.delivered_among(keys)).await? {
+                Ok(over) => return Ok(over),
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    if failures.is_power_of_two() {
+                        tracing::warn!(
+                            failures,
+                            error = sentence(&error),
+                            "the storage does not tell what has been delivered; nothing is sent meanwhile"
+                        );
+                    }
+                }
+            }
+            self.unless_stopping(tokio::time::sleep(pause)).await?;
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    /// Makes a dead row of a record that is no event; the partition goes on.
+    async fn bury(&self, offset: u64, record: Record, detail: String) {
+        // A record that could not even be read has not been taken yet; taking it twice changes nothing.
+        let _known = self.ledger.window().take(offset, record.bytes());
+        let undecodable = Undecodable { partition: self.ledger.partition, offset, record, detail, at: self.path.clock.now() };
+        self.hand_on(Ended::Undecodable(Box::new(undecodable))).await;
+    }
+
+    /// Hands on to the settlement.
+    async fn hand_on(&self, ended: Ended) {
+        // A closed settlement means that it has failed, which stops the process.
+        drop(self.ended.send(ended).await);
+    }
+
+    /// Waits for something, unless the process stops.
+    async fn unless_stopping<T>(&self, wait: impl Future<Output = T>) -> Result<T, Stopping> {
+        // Both arms are cancel-safe: a fetch changes nothing, a permit that is not taken stays.
+        tokio::select! {
+            biased;
+            () = self.path.stopping.cancelled() => Err(Stopping),
+            done = wait => Ok(done),
+        }
+    }
+}
+
+/// What identifies an event.
+fn key(envelope: &Envelope) -> Key {
+    (envelope.source_id.clone(), envelope.event.id.clone())
+}

@@ -1,0 +1,189 @@
+//! What the dispatcher counts and tells: one function per happening, which logs and counts together.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use events_proxy_core::{Attempt, Outcome, State};
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Histogram, Meter};
+
+/// The figures of the dispatcher since its start, except where said otherwise.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Numbers {
+    /// Records read from the topic.
+    pub consumed: u64,
+    /// Attempts that wait for the target's answer now.
+    pub in_flight: u64,
+    /// Events that the target took.
+    pub delivered: u64,
+    /// Attempts beyond an event's first.
+    pub retried: u64,
+    /// Events that are parked now.
+    pub parked: u64,
+    /// Events that died.
+    pub dead: u64,
+    /// The used share of the limit, 0 to 1.
+    pub limit_used: f64,
+    /// Events on the topic that have not ended, and parked ones, now.
+    pub backlog: u64,
+}
+
+/// Counters and instruments; clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics(Arc<Instruments>);
+
+/// What clones share.
+#[derive(Debug)]
+struct Instruments {
+    /// For [`Numbers`].
+    consumed: AtomicU64,
+    /// For [`Numbers`].
+    in_flight: AtomicU64,
+    /// For [`Numbers`].
+    delivered: AtomicU64,
+    /// For [`Numbers`].
+    retried: AtomicU64,
+    /// For [`Numbers`].
+    parked: AtomicU64,
+    /// For [`Numbers`].
+    dead: AtomicU64,
+    /// Records read.
+    events_consumed: Counter<u64>,
+    /// Attempts by outcome.
+    attempts: Counter<u64>,
+    /// Events by how they ended.
+    events_settled: Counter<u64>,
+    /// Records passed over because their event has ended already.
+    duplicates: Counter<u64>,
+    /// Commits that failed.
+    commit_failures: Counter<u64>,
+    /// Time of an attempt.
+    attempt_duration: Histogram<f64>,
+    /// Time from an event's receipt to its end.
+    event_duration: Histogram<f64>,
+}
+
+impl Metrics {
+    /// Makes the instruments.
+    pub(crate) fn new(meter: &Meter) -> Self {
+        let counter = |name: &'static str, told: &'static str| meter.u64_counter(name).with_description(told).build();
+        let histogram = |name: &'static str, told: &'static str| meter.f64_histogram(name).with_unit("s").with_description(told).build();
+        Self(Arc::new(Instruments {
+            consumed: AtomicU64::new(0),
+            in_flight: AtomicU64::new(0),
+            delivered: AtomicU64::new(0),
+            retried: AtomicU64::new(0),
+            parked: AtomicU64::new(0),
+            dead: AtomicU64::new(0),
+            events_consumed: counter("events.consumed", "Records read from the topic"),
+            attempts: counter("delivery.attempts", "Calls of the target, by outcome"),
+            events_settled: counter("events.settled", "Events by how they ended, parked ones each time"),
+            duplicates: counter("events.duplicates", "Records passed over because their event has ended or is under way"),
+            commit_failures: counter("commit.failures", "Commits that the storage did not take; each is tried again"),
+            attempt_duration: histogram("delivery.attempt.duration", "Time of one call of the target"),
+            event_duration: histogram("events.duration", "Time from an event's receipt to its end"),
+        }))
+    }
+
+    /// Records came from the topic.
+    pub(crate) fn consumed(&self, records: usize) {
+        let records = u64::try_from(records).unwrap_or(u64::MAX);
+        self.0.consumed.fetch_add(records, Ordering::Relaxed);
+        self.0.events_consumed.add(records, &[]);
+    }
+
+    /// A record was passed over.
+    pub(crate) fn duplicate(&self) {
+        self.0.duplicates.add(1, &[]);
+    }
+
+    /// An attempt begins; it ends when the answer is dropped.
+    pub(crate) fn attempting(&self) -> InFlight {
+        self.0.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(self.clone())
+    }
+
+    /// An attempt has ended.
+    pub(crate) fn attempted(&self, attempt: &Attempt) {
+        if attempt.number > 1 {
+            self.0.retried.fetch_add(1, Ordering::Relaxed);
+        }
+        let labels = [KeyValue::new("outcome", attempt.outcome.as_str())];
+        self.0.attempts.add(1, &labels);
+        self.0.attempt_duration.record(attempt.duration().as_secs_f64(), &labels);
+        if attempt.outcome != Outcome::Delivered {
+            tracing::debug!(attempt = attempt.number, outcome = attempt.outcome.as_str(), detail = attempt.detail, "an attempt failed");
+        }
+    }
+
+    /// An event has ended or was parked, and this is stored.
+    pub(crate) fn settled(&self, state: State, age: Duration) {
+        let labels = [KeyValue::new("state", state.as_str())];
+        self.0.events_settled.add(1, &labels);
+        self.0.event_duration.record(age.as_secs_f64(), &labels);
+        match state {
+            State::Delivered => self.0.delivered.fetch_add(1, Ordering::Relaxed),
+            State::Dead => self.0.dead.fetch_add(1, Ordering::Relaxed),
+            State::Accepted | State::Published | State::Parked => 0,
+        };
+    }
+
+    /// An event died.
+    pub(crate) fn died(&self, event_id: &str, reason: &'static str, detail: &str) {
+        tracing::warn!(event.id = event_id, reason, detail, "an event is dead: its payload and attempts are kept");
+    }
+
+    /// The number of parked events changed.
+    pub(crate) fn parked(&self, more: i64) {
+        let by = more.unsigned_abs();
+        let change = |old: u64| Some(if more < 0 { old.saturating_sub(by) } else { old.saturating_add(by) });
+        self.0.parked.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change).ok();
+    }
+
+    /// The storage did not take a commit.
+    pub(crate) fn commit_failed(&self, partition: u32, failures: u32, error: &storage::Error) {
+        self.0.commit_failures.add(1, &[]);
+        // Told at the 1st, 2nd, 4th, 8th … failure in a row, so that an outage does not fill the log.
+        if failures.is_power_of_two() {
+            tracing::warn!(partition, failures, error = sentence(error), "the storage does not take a commit; it is tried again");
+        }
+    }
+
+    /// The figures so far, with what others know.
+    pub(crate) fn numbers(&self, limit_used: f64, unended: u64) -> Numbers {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let parked = read(&self.0.parked);
+        Numbers {
+            consumed: read(&self.0.consumed),
+            in_flight: read(&self.0.in_flight),
+            delivered: read(&self.0.delivered),
+            retried: read(&self.0.retried),
+            parked,
+            dead: read(&self.0.dead),
+            limit_used,
+            backlog: unended.saturating_add(parked),
+        }
+    }
+}
+
+/// An attempt under way.
+#[derive(Debug)]
+pub(crate) struct InFlight(Metrics);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// An error with its causes, as one sentence.
+pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
+    let mut sentence = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        sentence = format!("{sentence}: {error}");
+        cause = error.source();
+    }
+    sentence
+}

@@ -1,0 +1,199 @@
+//! One event through enrich, pace and deliver, to how it ends this time.
+//!
+//! A throttle or an open breaker uses up no attempt. What may pass is tried again in place a few times, then parked; what
+//! the target refuses is dead at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::clock::Clock;
+use events_proxy_core::envelope::Record;
+use events_proxy_core::{Attempt, DeadReason, Envelope, Moment, Outcome};
+use storage::{End, Settled};
+use tokio::time::Instant;
+use tokio_retry::strategy::{ExponentialBackoff, jitter};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::breaker::Breaker;
+use crate::classify::Verdict;
+use crate::deliver::{Deliver, Order};
+use crate::enrich::Brands;
+use crate::metrics::Metrics;
+use crate::pace::Pace;
+
+/// How long the target is left alone when it says that it is too fast and not for how long.
+const THROTTLE: Duration = Duration::from_secs(1);
+/// The longest that `Retry-After` is believed.
+const THROTTLE_MAX: Duration = Duration::from_secs(300);
+
+/// How often an event is tried, and with which pauses.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Tries in place after the first.
+    pub retries: u32,
+    /// Attempts until an event is dead.
+    pub attempts_max: u32,
+    /// The shortest and the longest pause in place.
+    pub backoff: (Duration, Duration),
+    /// The shortest and the longest time a parked event waits.
+    pub park: (Duration, Duration),
+}
+
+/// What every event's path needs.
+#[derive(Debug)]
+pub(crate) struct Path {
+    /// Brands.
+    pub(crate) brands: Brands,
+    /// The limit.
+    pub(crate) pace: Arc<dyn Pace>,
+    /// The target.
+    pub(crate) target: Box<dyn Deliver>,
+    /// Whether the target is there.
+    pub(crate) breaker: Breaker,
+    /// How often an event is tried.
+    pub(crate) patience: Patience,
+    /// Tells when.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Counts.
+    pub(crate) metrics: Metrics,
+    /// Cancelled when nothing new is to be sent.
+    pub(crate) stopping: CancellationToken,
+}
+
+/// An event to be brought to an end.
+#[derive(Debug)]
+pub(crate) struct Journey {
+    /// The event.
+    pub(crate) envelope: Envelope,
+    /// Its record, for when it is parked or dies.
+    pub(crate) record: Record,
+    /// Its place on the topic.
+    pub(crate) place: (u32, u64),
+    /// When it was read for the first time.
+    pub(crate) consumed_at: Moment,
+    /// Attempts made before.
+    pub(crate) attempts: Vec<Attempt>,
+}
+
+impl Path {
+    /// Brings an event to its end, or parks it; `None` when the process stops before that: nothing was recorded then,
+    /// and the event comes again.
+    pub(crate) async fn travel(&self, journey: Journey) -> Option<Settled> {
+        let Journey { envelope, record, place: (partition, offset), consumed_at, mut attempts } = journey;
+        let span = tracing::info_span!("consume");
+        chassis::trace::adopt(&span, &envelope.trace);
+        let brand = span.in_scope(|| tracing::info_span!("enrich").in_scope(|| self.brands.enrich(&envelope.source_id)));
+        let end = self.tries(&envelope, &brand, &mut attempts).instrument(span.clone()).await?;
+        let trace_id = envelope.trace.trace_id().to_owned();
+        if let End::Dead { reason, detail } = &end {
+            self.metrics.died(envelope.event.id.as_str(), reason.as_str(), detail);
+        }
+        // The span of the settlement ends when the settlement is handed on; the commit itself serves many events.
+        let settle = span.in_scope(|| tracing::info_span!("settle"));
+        drop(settle);
+        Some(Settled {
+            source_id: envelope.source_id,
+            event_id: envelope.event.id,
+            name: envelope.event.name,
+            trace_id,
+            brand: Some(brand),
+            received_at: envelope.received_at,
+            consumed_at,
+            settled_at: self.clock.now(),
+            partition,
+            offset,
+            attempts,
+            end,
+            record,
+        })
+    }
+
+    /// Tries until it is clear how the event ends this time.
+    async fn tries(&self, envelope: &Envelope, brand: &str, attempts: &mut Vec<Attempt>) -> Option<End> {
+        let mut pauses = backoff(self.patience);
+        let mut in_place = 0_u32;
+        loop {
+            let verdict = self.once(envelope, brand, attempts).await?;
+            match verdict.outcome {
+                Outcome::Delivered => return Some(End::Delivered),
+                Outcome::Refused => return Some(End::Dead { reason: DeadReason::Refused, detail: verdict.detail }),
+                Outcome::Throttled => self.pace.pause(verdict.retry_after.unwrap_or(THROTTLE).min(THROTTLE_MAX)).await,
+                Outcome::Unavailable | Outcome::Unknown => {
+                    if self.breaker.is_open() {
+                        continue;
+                    }
+                    in_place += 1;
+                    let made =
+                        u32::try_from(attempts.iter().filter(|attempt| attempt.outcome != Outcome::Throttled).count()).unwrap_or(u32::MAX);
+                    if made >= self.patience.attempts_max {
+                        return Some(End::Dead { reason: DeadReason::AttemptsExhausted, detail: verdict.detail });
+                    }
+                    if in_place > self.patience.retries {
+                        return Some(End::Parked { next_attempt_at: self.clock.now().plus(self.parking(made)) });
+                    }
+                    let pause = pauses.next().unwrap_or(self.patience.backoff.1);
+                    self.unless_stopping(tokio::time::sleep(pause.max(verdict.retry_after.unwrap_or_default().min(THROTTLE_MAX)))).await?;
+                }
+            }
+        }
+    }
+
+    /// One attempt, paid for by a slot; `None` when the process stops before it was made.
+    async fn once(&self, envelope: &Envelope, brand: &str, attempts: &mut Vec<Attempt>) -> Option<Verdict> {
+        self.unless_stopping(self.breaker.pass()).await?;
+        self.unless_stopping(self.pace.slot().instrument(tracing::info_span!("pace"))).await?;
+        let span = tracing::info_span!("deliver");
+        let trace = chassis::trace::context(&span);
+        let in_flight = self.metrics.attempting();
+        let (started_at, began) = (self.clock.now(), Instant::now());
+        let number = u32::try_from(attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let order = Order { source: &envelope.source_id, event: &envelope.event, brand, trace: &trace, first: number == 1 };
+        let verdict = self.target.deliver(order).instrument(span).await;
+        drop(in_flight);
+        match verdict.outcome {
+            Outcome::Delivered | Outcome::Refused | Outcome::Throttled => self.breaker.works(),
+            Outcome::Unavailable | Outcome::Unknown => self.breaker.fails(&verdict.detail),
+        }
+        let attempt = Attempt {
+            number,
+            started_at,
+            duration_us: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+            outcome: verdict.outcome,
+            status: verdict.status,
+            detail: verdict.detail.clone(),
+        };
+        self.metrics.attempted(&attempt);
+        // While the target is away, or asks for patience, an event would collect attempts without end: the latest
+        // one stands for all of them.
+        let waits = self.breaker.is_open() || verdict.outcome == Outcome::Throttled;
+        if waits && attempts.last().is_some_and(|last| last.outcome == verdict.outcome) {
+            attempts.pop();
+        }
+        attempts.push(attempt);
+        Some(verdict)
+    }
+
+    /// Waits for something, unless the process stops.
+    async fn unless_stopping<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+        // Both arms are cancel-safe: what is waited for gives nothing away when it is dropped.
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => None,
+            done = wait => Some(done),
+        }
+    }
+
+    /// How long an event is parked after so many attempts: doubled each time, with full jitter above the least.
+    fn parking(&self, made: u32) -> Duration {
+        let (least, most) = self.patience.park;
+        let rounds = (made / self.patience.retries.saturating_add(1)).saturating_sub(1).min(31);
+        least + jitter(least.saturating_mul(1 << rounds).min(most).saturating_sub(least))
+    }
+}
+
+/// The pauses in place: doubled each time, with full jitter.
+fn backoff(patience: Patience) -> impl Iterator<Item = Duration> {
+    let least = u64::try_from(patience.backoff.0.as_millis()).unwrap_or(u64::MAX);
+    ExponentialBackoff::from_millis(2).factor((least / 2).max(1)).max_delay(patience.backoff.1).map(jitter)
+}

@@ -1,0 +1,132 @@
+//! The settings of the dispatcher, judged once at the start.
+
+use std::time::Duration;
+
+use broker::kafka::{self, Mechanism, Sasl};
+use chassis::settings::Reader;
+
+use crate::path::Patience;
+
+/// What the dispatcher needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The target.
+    pub target_url: reqwest::Url,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// The target's limit: requests per interval.
+    pub limit: (u32, Duration),
+    /// Whether a tenth of the first attempts fails on purpose.
+    pub testing: bool,
+    /// How often an event is tried, and with which pauses.
+    pub patience: Patience,
+    /// The brand of events whose source has none.
+    pub brand: String,
+    /// Events under way at the same time.
+    pub in_flight_max: usize,
+    /// How far a partition is read ahead: records.
+    pub span_records_max: usize,
+    /// How far a partition is read ahead: bytes.
+    pub span_bytes_max: usize,
+    /// Rows of one transaction.
+    pub batch_max: usize,
+}
+
+impl Settings {
+    /// Reads them; `None` when something is wrong, which the reader then knows.
+    pub fn read(reader: &mut Reader) -> Option<Self> {
+        let target_url = target_url(reader);
+        let timeout = reader.millis("target_service_timeout_ms", 1..=300_000);
+        let requests = reader.number("target_service_rate_limit_requests_per_interval", 1..=10_000_000);
+        let interval = reader.millis("target_service_rate_limit_interval_ms", 1..=86_400_000);
+        let testing = testing(reader);
+        let patience = patience(reader);
+        let brand = reader.text("event_brand");
+        let in_flight_max = reader.number("delivery_in_flight_max", 1..=100_000);
+        let span_records_max = reader.number("delivery_span_records_max", 1..=1_000_000);
+        let span_bytes_max = reader.number("delivery_span_bytes_max", 65_536..=1_073_741_824);
+        let batch_max = reader.number("journal_batch_max", 1..=500);
+        Some(Self {
+            target_url: target_url?,
+            timeout: timeout?,
+            limit: (requests?, interval?),
+            testing: testing?,
+            patience: patience?,
+            brand: brand?,
+            in_flight_max: in_flight_max?,
+            span_records_max: span_records_max?,
+            span_bytes_max: span_bytes_max?,
+            batch_max: batch_max?,
+        })
+    }
+}
+
+/// Where the target is.
+fn target_url(reader: &mut Reader) -> Option<reqwest::Url> {
+    const KEY: &str = "target_service_graphql_url";
+    let url = reader.text(KEY)?.parse::<reqwest::Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if url.is_none() {
+        reader.mistake(KEY, "must be an http or https URL");
+    }
+    url
+}
+
+/// Whether attempts fail on purpose.
+fn testing(reader: &mut Reader) -> Option<bool> {
+    let testing = reader.flag("graphql_client_testing_mode")?;
+    let production = reader.one_of("environment_profile", &[("development", false), ("production", true)])?;
+    if testing && production {
+        reader.mistake("graphql_client_testing_mode", "must be false in production");
+        return None;
+    }
+    Some(testing)
+}
+
+/// How often an event is tried.
+fn patience(reader: &mut Reader) -> Option<Patience> {
+    let retries = reader.number("target_service_request_retries", 0..=10);
+    let attempts_max = reader.number("delivery_attempts_max", 1..=1_000);
+    let backoff_min = reader.millis("delivery_backoff_min_ms", 1..=60_000);
+    let backoff_max = reader.millis("delivery_backoff_max_ms", 1..=600_000);
+    let park_min = reader.millis("delivery_park_min_ms", 1..=86_400_000);
+    let park_max = reader.millis("delivery_park_max_ms", 1..=604_800_000);
+    let (backoff, park) = ((backoff_min?, backoff_max?), (park_min?, park_max?));
+    for ((least, most), key) in [(backoff, "delivery_backoff_max_ms"), (park, "delivery_park_max_ms")] {
+        if least > most {
+            reader.mistake(key, "must not be smaller than its `_min_ms`");
+            return None;
+        }
+    }
+    Some(Patience { retries: retries?, attempts_max: attempts_max?, backoff, park })
+}
+
+/// The settings of a Kafka topic.
+pub fn kafka(reader: &mut Reader) -> Option<kafka::Options> {
+    /// How many partitions a topic has when nobody says.
+    const PARTITIONS: u32 = 24;
+    let url = reader.text("queue_url");
+    let topic = reader.text("queue_topic");
+    let partitions = reader.optional_number("queue_partitions", 1..=1_024);
+    let tls = reader.flag("queue_tls");
+    let mechanism = match reader.optional_text("queue_sasl_mechanism") {
+        None => Some(None),
+        Some(_) => {
+            let known = [("PLAIN", Mechanism::Plain), ("SCRAM-SHA-256", Mechanism::ScramSha256), ("SCRAM-SHA-512", Mechanism::ScramSha512)];
+            reader.one_of("queue_sasl_mechanism", &known).map(Some)
+        }
+    };
+    let sasl = match mechanism? {
+        None => None,
+        Some(mechanism) => {
+            let username = reader.text("queue_sasl_username");
+            let password = reader.secret("queue_sasl_password");
+            if password.is_none() {
+                reader.mistake("queue_sasl_password", "must be set");
+            }
+            Some(Sasl { mechanism, username: username?, password: password? })
+        }
+    };
+    let brokers = url?.split(',').map(|broker| broker.trim().to_owned()).filter(|broker| !broker.is_empty()).collect();
+    let options = kafka::Options::new(brokers, topic?, partitions?.unwrap_or(PARTITIONS));
+    Some(kafka::Options { tls: tls?, sasl, ..options })
+}
