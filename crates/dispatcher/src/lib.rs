@@ -1,6 +1,7 @@
 //! Delivers events: the stages consume to settle.
 
 pub mod settings;
+pub mod process;
 pub mod stack;
 mod consume;
 mod path;
