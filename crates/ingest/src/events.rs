@@ -1,0 +1,194 @@
+//! Where is an event: what the journal tells its source.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use events_proxy_core::event::FieldError;
+use events_proxy_core::{Attempt, EventId, Moment, State};
+use serde::Serialize;
+use serde_json::{Value, json};
+use storage::{Cursor, JournalRow, Query};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use utoipa::ToSchema;
+
+use crate::authenticate::authenticate;
+use crate::metrics::sentence;
+use crate::reject::{Problem, Reject};
+use crate::sessions::date_time;
+use crate::shared::Shared;
+
+/// How many events a page has when nothing is said.
+const PAGE_DEFAULT: u32 = 50;
+
+/// What is known of an event.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Known {
+    /// The event's id.
+    id: String,
+    /// Its name.
+    name: String,
+    /// `accepted`, `published`, `parked`, `delivered` or `dead`.
+    state: &'static str,
+    /// The trace to look for.
+    trace_id: String,
+    /// The brand it was delivered with.
+    brand: Option<String>,
+    /// When it went through which stage, as far as is known.
+    #[schema(value_type = Object)]
+    stages: Value,
+    /// Each attempt at delivery.
+    #[schema(value_type = Vec<Object>)]
+    attempts: Vec<Value>,
+    /// When a parked event is tried again.
+    next_attempt_at: Option<String>,
+    /// Why a dead event is dead.
+    reason: Option<String>,
+    /// What the target or the pipeline said of it.
+    detail: Option<String>,
+}
+
+/// A page of events, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Page {
+    /// The events.
+    items: Vec<Known>,
+    /// Pass it as `cursor` for the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+}
+
+impl From<JournalRow> for Known {
+    fn from(row: JournalRow) -> Self {
+        let at = |moment: Option<Moment>| moment.map(date_time);
+        Self {
+            stages: json!({
+                "receive": date_time(row.received_at),
+                "accept": at(row.accepted_at),
+                "publish": at(row.published_at),
+                "consume": at(row.consumed_at),
+                "settle": at(row.settled_at),
+            }),
+            id: row.event_id.as_str().to_owned(),
+            name: row.name,
+            state: row.state.as_str(),
+            trace_id: row.trace_id,
+            brand: row.brand,
+            attempts: row.attempts.iter().map(attempt).collect(),
+            next_attempt_at: at(row.next_attempt_at),
+            reason: row.dead_reason.map(|reason| reason.as_str().to_owned()),
+            detail: row.dead_detail,
+        }
+    }
+}
+
+/// An attempt as the source reads it.
+fn attempt(attempt: &Attempt) -> Value {
+    json!({
+        "number": attempt.number,
+        "startedAt": date_time(attempt.started_at),
+        "durationMs": attempt.duration_us / 1_000,
+        "outcome": attempt.outcome.as_str(),
+        "status": attempt.status,
+        "detail": attempt.detail,
+    })
+}
+
+/// `GET /api/events/{id}`.
+#[utoipa::path(
+    get, path = "/api/events/{id}", tag = "events", security(("bearer" = [])), params(("id" = String, Path, description = "The event's id")),
+    responses(
+        (status = 200, description = "Where the event is", body = Known),
+        (status = 401, description = "The access token is missing, expired or invalid", body = Problem),
+        (status = 404, description = "The journal does not know it (yet), or it is another source's", body = Problem),
+        (status = 503, description = "The storage does not answer", body = Problem),
+    )
+)]
+pub(crate) async fn one(request: HttpRequest, id: web::Path<String>, shared: web::Data<Shared>) -> Result<HttpResponse, Reject> {
+    let caller = authenticate(&request, &shared.keys, shared.clock.now())?;
+    let id = EventId::new(id.into_inner());
+    match shared.store.event(&caller.source_id, &id).await {
+        Ok(Some(row)) => Ok(HttpResponse::Ok().json(Known::from(row))),
+        Ok(None) => Err(Reject::NoEvent(missing(shared.waiting()))),
+        Err(error) => Err(unanswered(&error)),
+    }
+}
+
+/// What a look-up that misses says: how far behind the journal is.
+fn missing(waiting: u64) -> String {
+    if waiting == 0 {
+        "the journal does not know this event; it follows acceptance within about a second".to_owned()
+    } else {
+        format!("the journal does not know this event yet, or it was never accepted; {waiting} accepted events are not in the journal yet")
+    }
+}
+
+/// `GET /api/events`.
+#[utoipa::path(
+    get, path = "/api/events", tag = "events", security(("bearer" = [])),
+    params(
+        ("state" = Option<String>, Query, description = "accepted, published, parked, delivered or dead"),
+        ("from" = Option<String>, Query, description = "Received at or after, RFC 3339"),
+        ("to" = Option<String>, Query, description = "Received before, RFC 3339"),
+        ("cursor" = Option<String>, Query, description = "Where the last page ended"),
+        ("limit" = Option<u32>, Query, description = "1 to 200"),
+    ),
+    responses(
+        (status = 200, description = "One's own events, newest first", body = Page),
+        (status = 400, description = "Parameters are wrong; all are listed", body = Problem),
+        (status = 401, description = "The access token is missing, expired or invalid", body = Problem),
+        (status = 503, description = "The storage does not answer", body = Problem),
+    )
+)]
+pub(crate) async fn page(request: HttpRequest, shared: web::Data<Shared>) -> Result<HttpResponse, Reject> {
+    let caller = authenticate(&request, &shared.keys, shared.clock.now())?;
+    let query = query(request.query_string())?;
+    let page = shared.store.events(&caller.source_id, &query).await.map_err(|error| unanswered(&error))?;
+    let cursor = page.next.map(|cursor| format!("{}.{}", cursor.received_at.as_micros(), cursor.event_id.as_str()));
+    Ok(HttpResponse::Ok().json(Page { items: page.rows.into_iter().map(Known::from).collect(), cursor }))
+}
+
+/// The storage did not answer.
+fn unanswered(error: &storage::Error) -> Reject {
+    tracing::warn!(error = sentence(error), "a look-up failed: the storage does not answer");
+    Reject::Storage
+}
+
+/// Reads the parameters of a page, all mistakes at once.
+fn query(text: &str) -> Result<Query, Reject> {
+    let parameters = web::Query::<Vec<(String, String)>>::from_query(text).map_err(|error| Reject::Malformed(error.to_string()))?;
+    let mut query = Query { limit: PAGE_DEFAULT, ..Query::default() };
+    let mut mistakes = Vec::new();
+    for (key, value) in parameters.into_inner() {
+        let known = match key.as_str() {
+            "state" => {
+                State::parse(&value).map(|state| query.state = Some(state)).ok_or("must be accepted, published, parked, delivered or dead")
+            }
+            "from" => moment(&value).map(|moment| query.from = Some(moment)).ok_or("must be a time as RFC 3339 writes it"),
+            "to" => moment(&value).map(|moment| query.to = Some(moment)).ok_or("must be a time as RFC 3339 writes it"),
+            "cursor" => cursor(&value).map(|cursor| query.cursor = Some(cursor)).ok_or("must be the `cursor` of a page"),
+            "limit" => limit(&value).map(|limit| query.limit = limit).ok_or("must be a whole number from 1 to 200"),
+            _ => Err("is not known; there are state, from, to, cursor and limit"),
+        };
+        if let Err(message) = known {
+            mistakes.push(FieldError { field: key, message: message.to_owned() });
+        }
+    }
+    if mistakes.is_empty() { Ok(query) } else { Err(Reject::Fields(mistakes)) }
+}
+
+/// Reads a time.
+fn moment(text: &str) -> Option<Moment> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(time.unix_timestamp_nanos() / 1_000).ok().map(Moment::from_micros)
+}
+
+/// Reads a page's end.
+fn cursor(text: &str) -> Option<Cursor> {
+    let (micros, id) = text.split_once('.')?;
+    Some(Cursor { received_at: Moment::from_micros(micros.parse().ok()?), event_id: EventId::new(id) })
+}
+
+/// Reads a page's length.
+fn limit(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|limit| (1..=storage::PAGE_ROWS_MAX).contains(limit))
+}

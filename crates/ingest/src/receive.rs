@@ -1,0 +1,181 @@
+//! Stage 1 of 10 — receive: bounds the request, reads its body, and leads it through the next three stages.
+//!
+//! Everything is bounded before it is read: the caller's quota, the body's size, the bytes in work, the time. What is refused
+//! here stores nothing.
+//! Next: `crates/ingest/src/authenticate.rs`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
+use actix_web::web::{self, Bytes, BytesMut};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use events_proxy_core::{Envelope, EventId, TraceContext};
+use futures_util::StreamExt;
+use serde::Serialize;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+use tracing::Instrument;
+use utoipa::ToSchema;
+
+use crate::authenticate::authenticate;
+use crate::quota::Left;
+use crate::reject::{Problem, Reject};
+use crate::shared::Shared;
+use crate::validate::validate;
+
+/// What one unit of the admission semaphore stands for, in bytes.
+const ADMISSION_UNIT: usize = 1024;
+
+/// The answer to an accepted event.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Accepted {
+    /// The event's id.
+    #[schema(value_type = String)]
+    id: EventId,
+    /// Always `accepted`.
+    status: &'static str,
+    /// The trace to look for.
+    #[serde(rename = "traceId")]
+    trace_id: String,
+}
+
+/// An event as a source sends it.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "describes the body for the API's document; events_proxy_core::Event reads it")]
+pub(crate) struct NewEvent {
+    /// 1 to 128 printable characters; the same id again is accepted again and delivered once.
+    id: String,
+    /// 2 to 1000 characters.
+    name: String,
+    /// 1 to 10000 characters.
+    body: String,
+    /// RFC 3339, or a number of milliseconds since 1970.
+    #[schema(example = "2026-01-31T12:00:00Z")]
+    timestamp: String,
+}
+
+/// `POST /api/events`.
+#[utoipa::path(
+    post, path = "/api/events", tag = "events", request_body = NewEvent, security(("bearer" = [])),
+    responses(
+        (status = 202, description = "The event is durable and will be delivered", body = Accepted),
+        (status = 400, description = "Malformed, or fields are wrong; all are listed", body = Problem),
+        (status = 401, description = "The access token is missing, expired or invalid", body = Problem),
+        (status = 408, description = "The body did not come in time", body = Problem),
+        (status = 413, description = "The body is too large", body = Problem),
+        (status = 415, description = "The body is not declared as JSON", body = Problem),
+        (status = 429, description = "More than the source may send; see Retry-After", body = Problem),
+        (status = 503, description = "The event could not be made durable; see Retry-After", body = Problem),
+    )
+)]
+pub(crate) async fn receive(request: HttpRequest, payload: web::Payload, shared: web::Data<Shared>) -> Result<HttpResponse, Reject> {
+    let began = Instant::now();
+    let span = tracing::info_span!("receive");
+    if let Some(parent) = parent(&request) {
+        chassis::trace::adopt(&span, &parent);
+    }
+    let trace = chassis::trace::context(&span);
+    let path = lead(&request, payload, &shared, (began, trace));
+    path.instrument(span).await.inspect_err(|reject| shared.metrics.refused(reject))
+}
+
+/// Leads a request through the stages.
+async fn lead(
+    request: &HttpRequest,
+    payload: web::Payload,
+    shared: &Shared,
+    (began, trace): (Instant, TraceContext),
+) -> Result<HttpResponse, Reject> {
+    let received_at = shared.clock.now();
+    let caller = tracing::info_span!("authenticate").in_scope(|| authenticate(request, &shared.keys, received_at))?;
+    let left = shared.events_quota.take(&caller.source_id).map_err(|left| Reject::TooMany(left.reset))?;
+    let (body, admitted) = body(request, payload, shared, began).await?;
+    let event = tracing::info_span!("validate").in_scope(|| validate(&body))?;
+    let trace_id = trace.trace_id().to_owned();
+    let envelope = Envelope { source_id: caller.source_id, event, received_at, trace };
+    let accepting = shared.accept.accept(&envelope, began).instrument(tracing::info_span!("accept"));
+    accepting.await.map_err(|_| Reject::NoDurablePath)?;
+    drop(admitted);
+    let mut response = HttpResponse::Accepted();
+    for header in quota_headers(left) {
+        response.insert_header(header);
+    }
+    Ok(response.json(Accepted { id: envelope.event.id, status: "accepted", trace_id }))
+}
+
+/// The caller's trace context, if it sent a valid one.
+fn parent(request: &HttpRequest) -> Option<TraceContext> {
+    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    TraceContext::parse(text("traceparent")?, text("tracestate"))
+}
+
+/// What is left of a quota, as headers.
+pub(crate) fn quota_headers(left: Left) -> [(HeaderName, HeaderValue); 3] {
+    let seconds = left.reset.as_secs() + u64::from(left.reset.subsec_nanos() > 0);
+    [
+        (HeaderName::from_static("ratelimit-limit"), HeaderValue::from(left.limit)),
+        (HeaderName::from_static("ratelimit-remaining"), HeaderValue::from(left.remaining)),
+        (HeaderName::from_static("ratelimit-reset"), HeaderValue::from(seconds)),
+    ]
+}
+
+/// Reads a JSON body within the bounds; the permit stands for its bytes while they are worked on.
+pub(crate) async fn body<'a>(
+    request: &HttpRequest,
+    payload: web::Payload,
+    shared: &'a Shared,
+    began: Instant,
+) -> Result<(Bytes, SemaphorePermit<'a>), Reject> {
+    let json = request
+        .mime_type()
+        .ok()
+        .flatten()
+        .is_some_and(|kind| kind.subtype() == "json" || kind.suffix().is_some_and(|suffix| suffix == "json"));
+    if !json {
+        return Err(Reject::NotJson);
+    }
+    let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    if declared.is_some_and(|length: usize| length > shared.body_bytes_max) {
+        return Err(Reject::TooLarge(shared.body_bytes_max));
+    }
+    let admitted = admit(&shared.admission, declared.unwrap_or(shared.body_bytes_max))?;
+    let reading = read(payload, shared.body_bytes_max);
+    let body =
+        tokio::time::timeout_at(began + shared.accept.timeout - Duration::from_millis(20), reading).await.map_err(|_| Reject::Slow)??;
+    Ok((body, admitted))
+}
+
+/// Takes the place of so many bytes.
+fn admit(admission: &Arc<Semaphore>, bytes: usize) -> Result<SemaphorePermit<'_>, Reject> {
+    let units = u32::try_from(bytes.div_ceil(ADMISSION_UNIT)).unwrap_or(u32::MAX).max(1);
+    admission.try_acquire_many(units).map_err(|_| Reject::Overloaded)
+}
+
+/// How many units of admission so many bytes are.
+pub(crate) fn admission_units(bytes: usize) -> usize {
+    (bytes / ADMISSION_UNIT).clamp(1, Semaphore::MAX_PERMITS)
+}
+
+/// Reads a body up to a size.
+async fn read(mut payload: web::Payload, most: usize) -> Result<Bytes, Reject> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| Reject::Malformed(error.to_string()))?;
+        if body.len().saturating_add(chunk.len()) > most {
+            return Err(Reject::TooLarge(most));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// A body as JSON of a known shape, for the calls that are not about events.
+pub(crate) async fn json<T: serde::de::DeserializeOwned>(
+    request: &HttpRequest,
+    payload: web::Payload,
+    shared: &Shared,
+) -> Result<T, Reject> {
+    let (body, _admitted) = body(request, payload, shared, Instant::now()).await?;
+    serde_json::from_slice(&body).map_err(|error| Reject::Malformed(error.to_string()))
+}

@@ -1,0 +1,167 @@
+//! The HTTP of sessions: log in, refresh, end.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use auth::session::{LogInError, RefreshError, Session};
+use events_proxy_core::Moment;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use utoipa::ToSchema;
+
+use crate::authenticate::authenticate;
+use crate::metrics::sentence;
+use crate::receive::json;
+use crate::reject::{Problem, Reject};
+use crate::shared::Shared;
+
+/// Who logs in.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct Credentials {
+    /// The account's name.
+    #[serde(rename = "authId")]
+    auth_id: String,
+    /// Its secret.
+    #[schema(value_type = String)]
+    secret: SecretString,
+}
+
+/// What keeps a session open.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct Refresh {
+    /// The last refresh token; it is spent by this call.
+    #[serde(rename = "refreshToken")]
+    #[schema(value_type = String)]
+    refresh_token: SecretString,
+}
+
+/// An open session.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OpenSession {
+    /// The session's id.
+    id: String,
+    /// Sent as `Authorization: Bearer …`.
+    access_token: String,
+    /// When the access token ends.
+    access_token_expire_date_time: String,
+    /// Good for one refresh, from the same address.
+    refresh_token: String,
+    /// When the refresh token ends.
+    refresh_token_expire_date_time: String,
+    /// When the session began.
+    start_date_time: String,
+}
+
+impl From<Session> for OpenSession {
+    fn from(session: Session) -> Self {
+        Self {
+            id: session.id,
+            access_token: session.access.token,
+            access_token_expire_date_time: date_time(session.access.expires_at),
+            refresh_token: session.refresh_token.expose_secret().to_owned(),
+            refresh_token_expire_date_time: date_time(session.refresh_expires_at),
+            start_date_time: date_time(session.started_at),
+        }
+    }
+}
+
+impl std::fmt::Debug for OpenSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenSession").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// A moment as RFC 3339.
+pub(crate) fn date_time(moment: Moment) -> String {
+    let nanos = i128::from(moment.as_micros()).saturating_mul(1_000);
+    let date_time = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok();
+    date_time.and_then(|date_time| date_time.format(&Rfc3339).ok()).unwrap_or_default()
+}
+
+/// `POST /api/user-sessions`.
+#[utoipa::path(
+    post, path = "/api/user-sessions", tag = "sessions", request_body = Credentials,
+    responses(
+        (status = 201, description = "A session", body = OpenSession),
+        (status = 400, description = "Malformed", body = Problem),
+        (status = 401, description = "authId or secret is wrong", body = Problem),
+        (status = 429, description = "Too many tries from this address", body = Problem),
+        (status = 503, description = "The storage does not answer", body = Problem),
+    )
+)]
+pub(crate) async fn create(request: HttpRequest, payload: web::Payload, shared: web::Data<Shared>) -> Result<HttpResponse, Reject> {
+    let address = admit(&request, &shared)?;
+    let credentials: Credentials = json(&request, payload, &shared).await?;
+    let log_in = shared.sessions.log_in(&credentials.auth_id, &credentials.secret, address, shared.clock.now());
+    match log_in.await {
+        Ok(session) => Ok(no_store(HttpResponse::Created()).json(OpenSession::from(session))),
+        Err(LogInError::Refused) => Err(Reject::LogIn),
+        Err(LogInError::Busy) => Err(Reject::TooMany(Duration::from_secs(1))),
+        Err(LogInError::Unavailable(error)) => {
+            tracing::warn!(error = sentence(&error), "a log-in failed: the storage does not answer");
+            Err(Reject::Storage)
+        }
+    }
+}
+
+/// `POST /api/user-sessions/refresh`.
+#[utoipa::path(
+    post, path = "/api/user-sessions/refresh", tag = "sessions", request_body = Refresh,
+    responses(
+        (status = 200, description = "The session with new tokens", body = OpenSession),
+        (status = 401, description = "Unknown, expired, reused, or from another address: each has its own code", body = Problem),
+        (status = 429, description = "Too many tries from this address", body = Problem),
+        (status = 503, description = "The storage does not answer", body = Problem),
+    )
+)]
+pub(crate) async fn refresh(request: HttpRequest, payload: web::Payload, shared: web::Data<Shared>) -> Result<HttpResponse, Reject> {
+    let address = admit(&request, &shared)?;
+    let body: Refresh = json(&request, payload, &shared).await?;
+    match shared.sessions.refresh(&body.refresh_token, address, shared.clock.now()).await {
+        Ok(session) => Ok(no_store(HttpResponse::Ok()).json(OpenSession::from(session))),
+        Err(RefreshError::Unknown) => Err(Reject::Refresh("refresh_token_unknown")),
+        Err(RefreshError::Expired) => Err(Reject::Refresh("refresh_token_expired")),
+        Err(RefreshError::Reused) => Err(Reject::Refresh("refresh_token_reused")),
+        Err(RefreshError::OtherAddress) => Err(Reject::Refresh("refresh_token_other_address")),
+        Err(RefreshError::Unavailable(error)) => {
+            tracing::warn!(error = sentence(&error), "a refresh failed: the storage does not answer");
+            Err(Reject::Storage)
+        }
+    }
+}
+
+/// `DELETE /api/user-sessions/current`.
+#[utoipa::path(
+    delete, path = "/api/user-sessions/current", tag = "sessions", security(("bearer" = [])),
+    responses(
+        (status = 204, description = "The session is over; its refresh token is dead"),
+        (status = 401, description = "The access token is missing, expired or invalid", body = Problem),
+        (status = 503, description = "The storage does not answer", body = Problem),
+    )
+)]
+pub(crate) async fn end(request: HttpRequest, shared: web::Data<Shared>) -> Result<HttpResponse, Reject> {
+    let now = shared.clock.now();
+    let caller = authenticate(&request, &shared.keys, now)?;
+    shared.sessions.end(&caller.session_id, now).await.map_err(|error| {
+        tracing::warn!(error = sentence(&error), "the end of a session was not stored: the storage does not answer");
+        Reject::Storage
+    })?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Takes one try of the client's address.
+fn admit(request: &HttpRequest, shared: &Shared) -> Result<IpAddr, Reject> {
+    let address = shared.trusted.client(request.peer_addr().ok_or(Reject::Overloaded)?.ip(), request.headers());
+    shared.sessions_quota.take(&address).map_err(|left| Reject::TooMany(left.reset))?;
+    Ok(address)
+}
+
+/// Keeps an answer with tokens out of every cache.
+fn no_store(mut response: actix_web::HttpResponseBuilder) -> actix_web::HttpResponseBuilder {
+    response.insert_header((actix_web::http::header::CACHE_CONTROL, "no-store"));
+    response
+}

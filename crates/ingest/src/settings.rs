@@ -1,0 +1,211 @@
+//! The settings of ingest, judged once at the start.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use auth::access::judge_secret;
+use auth::password::judge_hash;
+use broker::kafka::{self, Mechanism, Sasl};
+use chassis::settings::Reader;
+use events_proxy_core::SourceId;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::address::Proxies;
+
+/// What ingest needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Key of access tokens.
+    pub token_secret: SecretString,
+    /// Their `iss`.
+    pub issuer: String,
+    /// Their `aud`.
+    pub audience: String,
+    /// How long an access token lives.
+    pub access_lifetime: Duration,
+    /// How long a refresh token lives.
+    pub refresh_lifetime: Duration,
+    /// Proxies whose headers tell the client's address.
+    pub trusted_proxies: Proxies,
+    /// Accounts to put in place.
+    pub accounts: Vec<Seed>,
+    /// What a source may send: requests per interval.
+    pub rate: (u32, Duration),
+    /// The largest body.
+    pub body_bytes_max: usize,
+    /// Time to an answer.
+    pub timeout: Duration,
+    /// Bodies being worked on, in bytes.
+    pub in_flight_bytes_max: usize,
+    /// Where accepted events wait for the topic.
+    pub spool_dir: PathBuf,
+    /// The spool's bounds.
+    pub spool: broker::log::Options,
+    /// Rows of the journal per write.
+    pub journal_batch_max: usize,
+}
+
+/// An account to put in place at the start.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seed {
+    /// The account's id: the events' source.
+    pub id: String,
+    /// What it logs in with.
+    #[serde(rename = "authId")]
+    pub auth_id: String,
+    /// The bcrypt hash of its secret.
+    pub secret: String,
+    /// Its brand, if it has one of its own.
+    #[serde(default)]
+    pub brand: Option<String>,
+}
+
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Seed").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    /// Reads them; `None` when something is wrong, which the reader then knows.
+    pub fn read(reader: &mut Reader) -> Option<Self> {
+        let token_secret = token_secret(reader);
+        let issuer = reader.text("auth_issuer");
+        let audience = reader.text("auth_audience");
+        let access_lifetime = reader.seconds("auth_access_token_expires_in_sec", 1..=86_400);
+        let refresh_lifetime = reader.seconds("auth_refresh_token_expires_in_sec", 1..=31_536_000);
+        let trusted_proxies = trusted_proxies(reader);
+        let accounts = accounts(reader);
+        let requests = reader.number("rate_limit_requests_per_interval", 1..=10_000_000);
+        let interval = reader.millis("rate_limit_interval_ms", 1..=86_400_000);
+        let body_bytes_max = reader.number("accept_body_bytes_max", 1_024..=16_777_216);
+        let timeout = reader.millis("accept_timeout_ms", 50..=60_000);
+        let in_flight_bytes_max = reader.number("accept_in_flight_bytes_max", 1_048_576..=8_589_934_592);
+        let spool_dir = spool_dir(reader);
+        let spool = spool(reader);
+        let journal_batch_max = reader.number("journal_batch_max", 1..=500);
+        let durability = reader.one_of("accept_durability", &[("volume", ())]);
+        durability?;
+        Some(Self {
+            token_secret: token_secret?,
+            issuer: issuer?,
+            audience: audience?,
+            access_lifetime: access_lifetime?,
+            refresh_lifetime: refresh_lifetime?,
+            trusted_proxies: trusted_proxies?,
+            accounts: accounts?,
+            rate: (requests?, interval?),
+            body_bytes_max: body_bytes_max?,
+            timeout: timeout?,
+            in_flight_bytes_max: in_flight_bytes_max?,
+            spool_dir: spool_dir?,
+            spool: spool?,
+            journal_batch_max: journal_batch_max?,
+        })
+    }
+}
+
+/// The token secret; made at random for a demo that has none.
+fn token_secret(reader: &mut Reader) -> Option<SecretString> {
+    let secret = reader.secret("auth_access_token_secret");
+    let demo = reader.one_of("environment_profile", &[("development", true), ("production", false)])?;
+    if let Err(weak) = judge_secret(secret.as_ref(), demo) {
+        reader.mistake("auth_access_token_secret", weak.to_string());
+        return None;
+    }
+    Some(secret.unwrap_or_else(auth::access::random_secret))
+}
+
+/// The proxies whose headers are believed.
+fn trusted_proxies(reader: &mut Reader) -> Option<Proxies> {
+    let text = reader.optional_text("client_ip_trusted_proxies").unwrap_or_default();
+    match text.parse() {
+        Ok(proxies) => Some(proxies),
+        Err(error) => {
+            reader.mistake("client_ip_trusted_proxies", error.to_string());
+            None
+        }
+    }
+}
+
+/// The accounts to put in place.
+fn accounts(reader: &mut Reader) -> Option<Vec<Seed>> {
+    const KEY: &str = "proxy_service_test_users_data";
+    let seeds: Vec<Seed> = reader.json(KEY)?.unwrap_or_default();
+    let mut good = true;
+    for (place, seed) in seeds.iter().enumerate() {
+        let mut wrong = |what: &str| {
+            reader.mistake(KEY, format!("account {place}: {what}"));
+            good = false;
+        };
+        if !(1..=128).contains(&seed.id.chars().count()) || seed.id.chars().any(|c| c.is_control() || c == '/') {
+            wrong("`id` must have 1 to 128 printable characters and no `/`");
+        }
+        if !(1..=auth::session::AUTH_ID_BYTES_MAX).contains(&seed.auth_id.len()) {
+            wrong("`authId` must have 1 to 512 bytes");
+        }
+        if let Err(unfit) = judge_hash(&seed.secret) {
+            wrong(&format!("`secret`: {unfit}"));
+        }
+    }
+    good.then_some(seeds)
+}
+
+/// Where accepted events wait: as set, else in the data directory.
+fn spool_dir(reader: &mut Reader) -> Option<PathBuf> {
+    let set = reader.optional_text("spool_dir").map(PathBuf::from);
+    let data = reader.text("data_dir").map(PathBuf::from);
+    set.or_else(|| data.map(|data| data.join("spool")))
+}
+
+/// The spool's bounds.
+fn spool(reader: &mut Reader) -> Option<broker::log::Options> {
+    let segment_bytes = reader.number("spool_segment_bytes", 1_048_576..=1_073_741_824);
+    let capacity_bytes = reader.number("spool_max_bytes", 4_194_304..=1_099_511_627_776);
+    Some(broker::log::Options { segment_bytes: segment_bytes?, capacity_bytes: capacity_bytes?, ..broker::log::Options::default() })
+}
+
+impl Seed {
+    /// The account as the storage keeps it.
+    pub(crate) fn account(&self) -> storage::Account {
+        storage::Account {
+            id: SourceId::new(self.id.as_str()),
+            auth_id: self.auth_id.clone(),
+            secret_hash: self.secret.clone(),
+            brand: self.brand.clone(),
+        }
+    }
+}
+
+/// The settings of a Kafka topic.
+pub fn kafka(reader: &mut Reader) -> Option<kafka::Options> {
+    /// How many partitions a topic has when nobody says.
+    const PARTITIONS: u32 = 24;
+    let url = reader.text("queue_url");
+    let topic = reader.text("queue_topic");
+    let partitions = reader.optional_number("queue_partitions", 1..=1_024);
+    let tls = reader.flag("queue_tls");
+    let mechanism = match reader.optional_text("queue_sasl_mechanism") {
+        None => Some(None),
+        Some(_) => {
+            let known = [("PLAIN", Mechanism::Plain), ("SCRAM-SHA-256", Mechanism::ScramSha256), ("SCRAM-SHA-512", Mechanism::ScramSha512)];
+            reader.one_of("queue_sasl_mechanism", &known).map(Some)
+        }
+    };
+    let sasl = match mechanism? {
+        None => None,
+        Some(mechanism) => {
+            let username = reader.text("queue_sasl_username");
+            let password = reader.secret("queue_sasl_password");
+            if password.is_none() {
+                reader.mistake("queue_sasl_password", "must be set");
+            }
+            Some(Sasl { mechanism, username: username?, password: password? })
+        }
+    };
+    let brokers = url?.split(',').map(|broker| broker.trim().to_owned()).filter(|broker| !broker.is_empty()).collect();
+    let options = kafka::Options::new(brokers, topic?, partitions?.unwrap_or(PARTITIONS));
+    Some(kafka::Options { tls: tls?, sasl, ..options })
+}

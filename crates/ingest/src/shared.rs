@@ -1,0 +1,55 @@
+//! What every request needs.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use auth::access::Keys;
+use auth::session::Sessions;
+use broker::log::Log;
+use chassis::clock::Clock;
+use events_proxy_core::SourceId;
+use storage::Store;
+use tokio::sync::Semaphore;
+
+use crate::accept::Accept;
+use crate::address::Proxies;
+use crate::metrics::Metrics;
+use crate::publish::Progress;
+use crate::quota::Quota;
+
+/// Shared by all requests.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// Makes events durable.
+    pub(crate) accept: Accept,
+    /// Verifies access tokens.
+    pub(crate) keys: Keys,
+    /// Logs in, refreshes, ends.
+    pub(crate) sessions: Sessions,
+    /// Look-ups.
+    pub(crate) store: Store,
+    /// Events per source.
+    pub(crate) events_quota: Quota<SourceId>,
+    /// Sessions per address.
+    pub(crate) sessions_quota: Quota<IpAddr>,
+    /// Proxies whose headers tell the client's address.
+    pub(crate) trusted: Proxies,
+    /// Bytes in work.
+    pub(crate) admission: Arc<Semaphore>,
+    /// The largest body.
+    pub(crate) body_bytes_max: usize,
+    /// Tells when.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Counts.
+    pub(crate) metrics: Metrics,
+    /// The spool, and how far it is published.
+    pub(crate) waiting: (Log, Progress),
+}
+
+impl Shared {
+    /// How many accepted events are not published yet.
+    pub(crate) fn waiting(&self) -> u64 {
+        let (spool, progress) = &self.waiting;
+        spool.bounds().end.saturating_sub(progress.position())
+    }
+}

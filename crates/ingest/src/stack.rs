@@ -1,0 +1,189 @@
+//! Puts ingest together and takes it apart: not ready, then requests end, then the spool is drained.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::web;
+use anyhow::Context;
+use auth::access::Keys;
+use auth::password::{COST_MIN, Passwords, judge_hash};
+use auth::session::Sessions;
+use broker::Publisher;
+use broker::log::Log;
+use chassis::admin::{Condition, Readiness};
+use chassis::clock::Clock;
+use chassis::lifecycle::{OnFailure, Tasks};
+use opentelemetry::metrics::Meter;
+use storage::Store;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::accept::Accept;
+use crate::bridge::Remembered;
+use crate::burial::Graveyard;
+use crate::journal::Journal;
+use crate::metrics::{Metrics, Numbers};
+use crate::publish::{Drainer, Parts as DrainerParts, Progress, Worker};
+use crate::quota::Quota;
+use crate::receive::admission_units;
+use crate::settings::Settings;
+use crate::shared::Shared;
+use crate::{seed, server};
+
+/// How many bcrypt computations run at once, and how many callers may wait for one.
+const LOG_INS: (usize, usize) = (1, 64);
+/// The cost that a wrong account's time is made to look like, when no account says another one.
+const COST_USUAL: u32 = 10;
+/// What one address may ask of sessions: requests per interval.
+const SESSIONS_RATE: (u32, Duration) = (60, Duration::from_secs(60));
+/// How often a stop looks whether the spool is drained.
+const DRAIN_POLL: Duration = Duration::from_millis(20);
+
+/// What ingest is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Its settings.
+    pub settings: Settings,
+    /// Accounts, sessions, journal.
+    pub store: Store,
+    /// The topic.
+    pub publisher: Arc<dyn Publisher>,
+    /// Tells when.
+    pub clock: Arc<dyn Clock>,
+    /// Makes instruments.
+    pub meter: Meter,
+    /// Tells whether it should get requests.
+    pub readiness: Readiness,
+}
+
+/// A running ingest; clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Running {
+    /// Where it listens.
+    address: SocketAddr,
+    /// Stops the listener.
+    server: ServerHandle,
+    /// Its own tasks.
+    tasks: Tasks,
+    /// What it counts.
+    metrics: Metrics,
+    /// Where accepted events wait.
+    spool: Log,
+    /// How far they are published.
+    progress: Progress,
+    /// Whether it should get requests.
+    condition: Condition,
+}
+
+/// What a stop leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// Events that the topic does not have yet: they are in the spool, and the next start goes on with them.
+    pub unpublished: u64,
+}
+
+/// Starts ingest on a listener; its failure is one of `tasks`. Events may be sent when it returns.
+///
+/// # Errors
+/// The spool or the listener cannot be used.
+pub fn start(parts: Parts, listener: TcpListener, tasks: &Tasks) -> anyhow::Result<Running> {
+    let Parts { settings, store, publisher, clock, meter, readiness } = parts;
+    let address = listener.local_addr().context("ask where the listener listens")?;
+    let dir = &settings.spool_dir;
+    let spool = Log::open(dir, &settings.spool).with_context(|| format!("open the spool {}", dir.display()))?;
+    let recovered = spool.recovery();
+    if recovered.torn_bytes > 0 {
+        tracing::warn!(
+            bytes = recovered.torn_bytes,
+            "the spool's torn tail was cut off: it belonged to events that were never answered with 202"
+        );
+    }
+    let (own, metrics) = (Tasks::new(), Metrics::new(&meter));
+    let journal = Journal::start(store.clone(), settings.journal_batch_max, metrics.clone(), &own);
+    let graveyard = Graveyard { store: store.clone(), clock: Arc::clone(&clock), metrics: metrics.clone() };
+    let worker = Worker { journal, burial: Arc::new(graveyard), metrics: metrics.clone(), clock: Arc::clone(&clock) };
+    let cursor = spool.cursor("published").context("read how far the spool is published")?;
+    let drainer = DrainerParts { spool: spool.clone(), cursor, publisher: Arc::clone(&publisher), worker };
+    let progress = Drainer::start(drainer, &own);
+    let (sowing, seeds, stop) = (store.clone(), settings.accounts.clone(), own.stopping());
+    own.spawn("put accounts in place", OnFailure::Log, async move { seed::sow(&sowing, &seeds, stop).await });
+
+    let accept = Accept { spool: spool.clone(), publisher, timeout: settings.timeout, clock: Arc::clone(&clock), metrics: metrics.clone() };
+    let shared = web::Data::new(shared(&settings, store, accept, (spool.clone(), progress.clone())));
+    let server = server::server(listener, shared).context("serve")?;
+    let handle = server.handle();
+    own.spawn("public listener", OnFailure::StopProcess, async move { Ok(server.await?) });
+    let (failed, stopping) = (own.failed(), tasks.stopping());
+    tasks.spawn("ingest", OnFailure::StopProcess, async move {
+        // Both arms are cancel-safe: each only waits.
+        tokio::select! {
+            failure = failed => Err(failure.into()),
+            () = stopping.cancelled() => Ok(()),
+        }
+    });
+    let condition = readiness.condition("ingest");
+    condition.ready();
+    Ok(Running { address, server: handle, tasks: own, metrics, spool, progress, condition })
+}
+
+/// What every request needs.
+fn shared(settings: &Settings, store: Store, accept: Accept, waiting: (Log, Progress)) -> Shared {
+    let keys = Keys::new(&settings.token_secret, settings.issuer.clone(), settings.audience.clone(), settings.access_lifetime);
+    let cost = settings.accounts.iter().filter_map(|seed| judge_hash(&seed.secret).ok()).max();
+    let passwords = Passwords::new(LOG_INS.0, LOG_INS.1, cost.unwrap_or(COST_USUAL).max(COST_MIN));
+    Shared {
+        sessions: Sessions::new(Arc::new(Remembered(store.clone())), passwords, keys.clone(), settings.refresh_lifetime),
+        keys,
+        store,
+        events_quota: Quota::new(settings.rate.0, settings.rate.1),
+        sessions_quota: Quota::new(SESSIONS_RATE.0, SESSIONS_RATE.1),
+        trusted: settings.trusted_proxies.clone(),
+        admission: Arc::new(Semaphore::new(admission_units(settings.in_flight_bytes_max))),
+        body_bytes_max: settings.body_bytes_max,
+        clock: Arc::clone(&accept.clock),
+        metrics: accept.metrics.clone(),
+        accept,
+        waiting,
+    }
+}
+
+impl Running {
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The figures of this moment.
+    #[must_use]
+    pub fn numbers(&self) -> Numbers {
+        self.metrics.numbers(self.unpublished())
+    }
+
+    /// How many events wait in the spool.
+    fn unpublished(&self) -> u64 {
+        self.spool.bounds().end.saturating_sub(self.progress.position())
+    }
+
+    /// Stops: not ready, then the requests under way are answered, then the spool is drained for as long as `grace` lasts.
+    pub async fn stop(&self, grace: Duration) -> Left {
+        let until = Instant::now() + grace;
+        self.condition.not_ready("stopping");
+        self.server.stop(true).await;
+        while self.unpublished() > 0 && Instant::now() < until {
+            tokio::time::sleep(DRAIN_POLL).await;
+        }
+        let left = Left { unpublished: self.unpublished() };
+        let running = self.tasks.stop(Duration::from_secs(2)).await;
+        if left.unpublished > 0 {
+            tracing::warn!(
+                events = left.unpublished,
+                tasks = running.join(", "),
+                "the spool is not drained; the next start goes on with it"
+            );
+        }
+        left
+    }
+}
