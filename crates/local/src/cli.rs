@@ -19,9 +19,9 @@ Exit codes: 0 stopped as asked, 1 failed, 64 a setting or an option is wrong.";
 #[derive(Debug, Clone, Parser)]
 #[command(name = "events-proxy", version, after_help = MORE)]
 pub struct Cli {
-    /// Where accepted events, the journal and the demo's credentials are kept.
-    #[arg(long, value_name = "DIR", default_value = "data")]
-    pub data_dir: PathBuf,
+    /// Where accepted events, the journal and the demo's credentials are kept [default: DATA_DIR, which is `data`].
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
     /// Don't run the simulated source: events come only from you.
     #[arg(long)]
     pub no_source: bool,

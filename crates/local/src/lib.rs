@@ -1,5 +1,9 @@
 //! Everything in one process: ingest, dispatcher, embedded log and SQLite, with a source and a target to watch.
 
+pub mod cli;
+pub mod settings;
+pub mod demo;
+pub mod stack;
 pub mod snapshot;
 pub mod view;
-pub mod cli;
+pub mod run;

@@ -1,0 +1,97 @@
+//! What accepting an event costs: `make bench` prints it.
+//!
+//! Three servers answer the same requests in turn, each a process of its own, on the machine's cores that the load shares:
+//! a bare handler (parses the JSON, verifies the token, stores nothing), the same with a group-commit fsync, and the
+//! product with all that it does. Absolute figures say more about the machine than about the code; read the ratios.
+
+mod load;
+mod process;
+mod servers;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use load::{Seen, Until};
+use process::{Peer, Product};
+
+/// Connections of the load.
+const CONNECTIONS: u16 = 32;
+/// How long one server is loaded at a time.
+const TURN: Duration = Duration::from_secs(4);
+/// How often each server has its turn.
+const ROUNDS: usize = 3;
+/// How many events make the backlog that memory is measured with.
+const BACKLOG: u64 = 200_000;
+
+/// Plays the server that the first argument names, or measures.
+fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    match arguments.next().as_deref() {
+        Some("serve-bare") => servers::serve(None),
+        Some("serve-fsync") => servers::serve(Some(Path::new(&arguments.next().context("say a directory")?))),
+        Some(other) => anyhow::bail!("unknown argument `{other}`; there is none to give"),
+        None => measure(),
+    }
+}
+
+/// Measures everything and prints it.
+fn measure() -> anyhow::Result<()> {
+    let directory = tempfile::tempdir().context("make a directory")?;
+    let mut out = io::stdout().lock();
+    let product = Product::start(&directory.path().join("product"))?;
+    std::thread::sleep(Duration::from_secs(1));
+    let idle = product.resident_mib()?;
+    writeln!(out, "start    {:>8.0} ms from the process start to the first answer", product.ready.as_secs_f64() * 1e3)?;
+    writeln!(out, "memory   {idle:>8.1} MiB resident when idle")?;
+    let token = product.log_in()?;
+    rates(&mut out, directory.path(), &product, &token)?;
+    drop(product);
+
+    let product = Product::start(&directory.path().join("backlog"))?;
+    let token = product.log_in()?;
+    let before = product.resident_mib()?;
+    let sent = load::run(product.address, &token, CONNECTIONS, ("backlog", Until::Sent(BACKLOG / u64::from(CONNECTIONS))))?;
+    std::thread::sleep(Duration::from_secs(3));
+    let grown = product.resident_mib()? - before;
+    writeln!(out, "\nbacklog  {:>8} events pending: {grown:+.1} MiB resident ({} refused)", sent.accepted, sent.other)?;
+    Ok(())
+}
+
+/// Loads the servers in turn and prints the medians.
+fn rates(out: &mut impl Write, directory: &Path, product: &Product, token: &str) -> anyhow::Result<()> {
+    let bare = Peer::start(&["serve-bare"])?;
+    let log = directory.join("fsync").display().to_string();
+    let fsync = Peer::start(&["serve-fsync", &log])?;
+    let servers: [(&str, SocketAddr); 3] =
+        [("bare handler", bare.address), ("with fsync", fsync.address), ("events-proxy", product.address)];
+    let mut seen: [Vec<Seen>; 3] = Default::default();
+    for round in 0..=ROUNDS {
+        for ((name, address), seen) in servers.iter().zip(&mut seen) {
+            let turn = if round == 0 { Duration::from_secs(1) } else { TURN };
+            let one = load::run(*address, token, CONNECTIONS, (&format!("r{round}"), Until::Passed(turn)))?;
+            anyhow::ensure!(one.other == 0, "{name} refused {} of {} events", one.other, one.accepted + one.other);
+            if round > 0 {
+                seen.push(one);
+            }
+        }
+    }
+    writeln!(out, "\naccept   {CONNECTIONS} connections, ~300 B events, medians of {ROUNDS} turns of {} s", TURN.as_secs())?;
+    writeln!(out, "         {:<14}{:>12}{:>10}{:>10}{:>10}{:>9}", "", "events/s", "p50 ms", "p99 ms", "p99.9 ms", "of bare")?;
+    let medians = seen.map(|turns| [0, 500, 990, 999].map(|of| median(&turns, of)));
+    let rate_of_bare = medians.first().map_or(1.0, |[rate, ..]| *rate);
+    for ((name, _), [rate, p50, p99, p999]) in servers.iter().zip(medians) {
+        writeln!(out, "         {name:<14}{rate:>12.0}{p50:>10.2}{p99:>10.2}{p999:>10.2}{:>9.2}", rate / rate_of_bare)?;
+    }
+    Ok(())
+}
+
+/// The median over all turns of a latency quantile in thousandths, or of the rate when that is 0.
+fn median(turns: &[Seen], of: usize) -> f64 {
+    let mut values: Vec<f64> = turns.iter().map(|seen| if of == 0 { seen.rate() } else { seen.quantile(of) }).collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}

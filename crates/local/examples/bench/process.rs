@@ -1,0 +1,134 @@
+//! The processes that are measured: started, asked for their memory, and killed when they are dropped.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::time::Instant;
+
+/// Signs the tokens of everybody who takes part.
+pub(crate) const SECRET: &str = "3f1d0c9b8a7e6f5d4c3b2a190817263544536271";
+/// How long a process may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A handler to compare with.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// Its process.
+    child: Child,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+}
+
+impl Peer {
+    /// Starts this program in the role that the arguments name.
+    pub(crate) fn start(arguments: &[&str]) -> anyhow::Result<Self> {
+        let program = std::env::current_exe().context("find this program")?;
+        let mut child = Command::new(program).args(arguments).stdout(Stdio::piped()).spawn().context("start a peer")?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().context("read a peer")?).read_line(&mut line).context("read a peer's address")?;
+        let address = line.trim().parse().context("read a peer's address")?;
+        Ok(Self { child, address })
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+/// The product as it is shipped, without its simulators and with a target that takes one event every two seconds.
+#[derive(Debug)]
+pub(crate) struct Product {
+    /// Its process.
+    child: Child,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// How long it took from its start to its first answer.
+    pub(crate) ready: Duration,
+    /// What its own account logs in with, as JSON.
+    credentials: Vec<u8>,
+}
+
+impl Product {
+    /// Starts it on a new data directory and waits for its first answer.
+    pub(crate) fn start(data: &Path) -> anyhow::Result<Self> {
+        let this = std::env::current_exe().context("find this program")?;
+        let program = this.parent().and_then(Path::parent).context("find the build's directory")?.join("events-proxy");
+        let (port, admin_port) = (free_port()?, free_port()?);
+        let began = Instant::now();
+        let child = Command::new(&program)
+            .args(["--no-source", "--data-dir"])
+            .arg(data)
+            .env_clear()
+            .envs([("PORT", port.to_string()), ("ADMIN_PORT", admin_port.to_string())])
+            .envs([("AUTH_ACCESS_TOKEN_SECRET", SECRET), ("AUTH_ACCESS_TOKEN_EXPIRES_IN_SEC", "3600"), ("LOG_FILTER", "error")])
+            .env("RATE_LIMIT_REQUESTS_PER_INTERVAL", "10000000")
+            .env("TARGET_SERVICE_GRAPHQL_URL", format!("http://127.0.0.1:{}/graphql", free_port()?))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .with_context(|| format!("start {}: build it first", program.display()))?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut product = Self { child, address, ready: Duration::ZERO, credentials: Vec::new() };
+        while product.ask("GET /nothing HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n", &[]).is_err() {
+            anyhow::ensure!(began.elapsed() < PATIENCE, "events-proxy does not answer");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        product.ready = began.elapsed();
+        product.credentials = fs::read(data.join("credentials.json")).context("read the credentials")?;
+        Ok(product)
+    }
+
+    /// Logs in and tells the access token.
+    pub(crate) fn log_in(&self) -> anyhow::Result<String> {
+        let head = format!(
+            "POST /api/user-sessions HTTP/1.1\r\nHost: bench\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            self.credentials.len()
+        );
+        let answer = self.ask(&head, &self.credentials)?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("read the session")?;
+        let session: serde_json::Value = serde_json::from_str(body.trim()).with_context(|| format!("read the session: {answer}"))?;
+        session.get("accessToken").and_then(|token| token.as_str()).map(str::to_owned).context("read the access token")
+    }
+
+    /// How much memory it holds now, in MiB.
+    pub(crate) fn resident_mib(&self) -> anyhow::Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).context("read /proc")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("find VmRSS")?;
+        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().context("read VmRSS")?;
+        Ok(kib / 1024.0)
+    }
+
+    /// Sends one request on a connection of its own.
+    fn ask(&self, head: &str, body: &[u8]) -> anyhow::Result<String> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(&[head.as_bytes(), body].concat())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+}
+
+impl Drop for Product {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+/// Kills a process and waits for its end.
+fn end(child: &mut Child) {
+    child.kill().ok();
+    child.wait().ok();
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).context("find a free port")?.port())
+}

@@ -1,0 +1,225 @@
+//! The settings of `events-proxy`: those of ingest and dispatcher, and what stands around them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use broker::kafka;
+use chassis::settings::Reader;
+use serde::{Deserialize, Serialize};
+
+use crate::cli::Cli;
+use crate::snapshot::Limit;
+
+/// Where `API_URL` points when nobody says otherwise.
+const API_URL: &str = "http://localhost:4000/api";
+/// The admin port when nobody says otherwise.
+const ADMIN_PORT: u16 = 4100;
+
+/// What `events-proxy` needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Ingest's part.
+    pub ingest: ingest::settings::Settings,
+    /// The dispatcher's part.
+    pub dispatcher: dispatcher::settings::Settings,
+    /// The public port.
+    pub port: u16,
+    /// The private port.
+    pub admin_port: u16,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// The topic.
+    pub queue: Queue,
+    /// The topic's name.
+    pub topic: String,
+    /// How many partitions it has.
+    pub partitions: u32,
+    /// Where accounts, journal and offsets are.
+    pub storage: storage::Options,
+    /// This replica's name.
+    pub replica: String,
+    /// Where traces go.
+    pub otlp_endpoint: Option<String>,
+    /// The share of traces that is sampled.
+    pub sample_ratio: f64,
+    /// What is logged.
+    pub log_filter: String,
+    /// How long a stop may take.
+    pub stop_grace: Duration,
+    /// The target.
+    pub target_url: String,
+    /// The target's limit.
+    pub limit: Limit,
+    /// The simulated source; none when it shall not run.
+    pub source: Option<Source>,
+    /// The port of the simulated target; none when it shall not run.
+    pub target_port: Option<u16>,
+}
+
+/// Which topic.
+#[derive(Debug, Clone)]
+pub enum Queue {
+    /// Lost at the end.
+    InMemory,
+    /// An fsynced log in the data directory.
+    Local,
+    /// Kafka.
+    Kafka(kafka::Options),
+}
+
+/// The simulated source.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Where it sends.
+    pub api_url: String,
+    /// How often.
+    pub interval: Duration,
+    /// Who it is; none means the demo's own account.
+    pub credentials: Option<Credentials>,
+}
+
+/// What a source logs in with.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Credentials {
+    /// The account's name.
+    pub auth_id: String,
+    /// Its secret.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("auth_id", &self.auth_id).finish_non_exhaustive()
+    }
+}
+
+/// Which of three.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// `InMemory`.
+    InMemory,
+    /// `Local` or `Sqlite`.
+    Embedded,
+    /// `Kafka` or `Postgres`.
+    Server,
+}
+
+impl Settings {
+    /// Reads them; `None` when something is wrong, which the reader then knows.
+    pub fn read(reader: &mut Reader, cli: &Cli) -> Option<Self> {
+        let ingest = ingest::settings::Settings::read(reader);
+        let dispatcher = dispatcher::settings::Settings::read(reader);
+        let port = reader.number("port", 0..=65_535);
+        let admin_port = reader.optional_number("admin_port", 0..=65_535);
+        let data_dir = reader.text("data_dir").map(PathBuf::from);
+        let topic = reader.text("queue_topic");
+        let queue = queue(reader);
+        let storage = data_dir.as_ref().and_then(|data| storage(reader, data));
+        let log_filter = log_filter(reader);
+        let sample_ratio = reader.share("otel_traces_sampler_arg");
+        let stop_grace = reader.millis("stop_grace_ms", 0..=3_600_000);
+        let target_url = reader.text("target_service_graphql_url");
+        let target_port = target_url.as_deref().map_or(Some(None), |url| target_port(reader, url, cli));
+        let limit = limit(reader);
+        let port: u16 = port?;
+        let source = source(reader, cli, port);
+        let (queue, partitions) = queue?;
+        Some(Self {
+            ingest: ingest?,
+            dispatcher: dispatcher?,
+            port,
+            admin_port: admin_port?.unwrap_or(ADMIN_PORT),
+            data_dir: data_dir?,
+            queue,
+            topic: topic?,
+            partitions,
+            storage: storage?,
+            replica: chassis::replica::name(reader.optional_text("container_app_replica_name")),
+            otlp_endpoint: reader.optional_text("otel_exporter_otlp_endpoint"),
+            sample_ratio: sample_ratio?,
+            log_filter: log_filter?,
+            stop_grace: stop_grace?,
+            target_url: target_url?,
+            limit: limit?,
+            source: source?,
+            target_port: target_port?,
+        })
+    }
+}
+
+/// The topic and its number of partitions.
+fn queue(reader: &mut Reader) -> Option<(Queue, u32)> {
+    let kind = reader.one_of("queue_type", &[("InMemory", Kind::InMemory), ("Local", Kind::Embedded), ("Kafka", Kind::Server)]);
+    let set = reader.optional_number("queue_partitions", 1..=1_024);
+    match (kind?, set?) {
+        (Kind::InMemory, set) => Some((Queue::InMemory, set.unwrap_or(1))),
+        (Kind::Embedded, set) => Some((Queue::Local, set.unwrap_or(1))),
+        (Kind::Server, _) => {
+            let options = ingest::settings::kafka(reader)?;
+            let partitions = options.partitions;
+            Some((Queue::Kafka(options), partitions))
+        }
+    }
+}
+
+/// Where accounts, journal and offsets are.
+fn storage(reader: &mut Reader, data: &std::path::Path) -> Option<storage::Options> {
+    let kind =
+        reader.one_of("user_repository_type", &[("InMemory", Kind::InMemory), ("Sqlite", Kind::Embedded), ("Postgres", Kind::Server)])?;
+    let set = reader.optional_text("user_repository_url");
+    let url = match (kind, set) {
+        (Kind::InMemory, _) => "sqlite::memory:".to_owned(),
+        (Kind::Embedded, None) => format!("sqlite://{}?mode=rwc", data.join("events-proxy.sqlite").display()),
+        (Kind::Embedded | Kind::Server, Some(url)) => url,
+        (Kind::Server, None) => {
+            reader.mistake("user_repository_url", "must be set for Postgres");
+            return None;
+        }
+    };
+    Some(storage::Options { url, max_connections: 10, acquire_timeout: Duration::from_secs(2) })
+}
+
+/// What is logged.
+fn log_filter(reader: &mut Reader) -> Option<String> {
+    let filter = reader.text("log_filter")?;
+    if let Err(error) = chassis::telemetry::judge_filter(&filter) {
+        reader.mistake("log_filter", error.to_string());
+        return None;
+    }
+    Some(filter)
+}
+
+/// The target's limit, for the view and the simulated target.
+fn limit(reader: &mut Reader) -> Option<Limit> {
+    let requests = reader.number("target_service_rate_limit_requests_per_interval", 1..=10_000_000);
+    let interval = reader.millis("target_service_rate_limit_interval_ms", 1..=86_400_000);
+    Some(Limit { requests: requests?, interval: interval? })
+}
+
+/// The simulated source, unless it shall not run.
+fn source(reader: &mut Reader, cli: &Cli, port: u16) -> Option<Option<Source>> {
+    let interval = reader.millis("source_service_send_events_interval_ms", 1..=86_400_000);
+    let credentials = reader.json("source_service_test_user_credentials");
+    let api_url = reader.text("api_url");
+    let (interval, credentials, api_url) = (interval?, credentials?, api_url?);
+    // Nobody who moves the port wants the source to go on calling the old one.
+    let api_url = if api_url == API_URL { format!("http://127.0.0.1:{port}/api") } else { api_url };
+    Some((!cli.no_source).then_some(Source { api_url, interval, credentials }))
+}
+
+/// The port of the simulated target, unless it shall not run: the one that its URL names, which must be of this machine.
+fn target_port(reader: &mut Reader, url: &str, cli: &Cli) -> Option<Option<u16>> {
+    if cli.no_target {
+        return Some(None);
+    }
+    let rest = url.strip_prefix("http://").unwrap_or_default();
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (name, port) = host.rsplit_once(':').unwrap_or((host, "80"));
+    let port = port.parse().ok().filter(|_| matches!(name, "localhost" | "127.0.0.1") && path == "graphql");
+    if port.is_none() {
+        let message = "must be http://localhost:PORT/graphql for the simulated target; with --no-target it may be any";
+        reader.mistake("target_service_graphql_url", message);
+    }
+    port.map(Some)
+}

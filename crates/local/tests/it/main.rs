@@ -1,0 +1,13 @@
+//! The whole system as processes: started as a user starts them, spoken to over HTTP, killed, and judged by what the
+//! target recorded.
+
+#[cfg(test)]
+mod command_line;
+#[cfg(test)]
+mod embedded;
+#[cfg(test)]
+mod separate;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod traces;

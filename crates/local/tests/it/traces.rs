@@ -1,0 +1,81 @@
+//! One event is one trace, from the source's `traceparent` to the target's request, as an OTLP receiver sees it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use actix_web::{App, HttpResponse, HttpServer, web};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message;
+
+use crate::support::{Process, Source, Target, accounts, busy, free_port, listener, until};
+
+/// The trace that the source began.
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+/// Spans received so far.
+type Spans = Arc<Mutex<Vec<Span>>>;
+
+/// Takes what an exporter sends.
+async fn receive(spans: web::Data<Spans>, body: web::Bytes) -> HttpResponse {
+    let request = ExportTraceServiceRequest::decode(body).unwrap();
+    let received = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans);
+    spans.lock().unwrap().extend(received);
+    HttpResponse::Ok().finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_event_is_one_trace_from_the_source_to_the_target() {
+    let machine = busy().await;
+    let directory = tempfile::tempdir().unwrap();
+    let spans = Spans::default();
+    let (collector, collector_address) = listener();
+    let data = web::Data::new(Arc::clone(&spans));
+    let server = HttpServer::new(move || App::new().app_data(data.clone()).route("/v1/traces", web::post().to(receive)));
+    let server = server.workers(1).disable_signals().listen(collector).unwrap().run();
+    let mut background = tokio::task::JoinSet::new();
+    background.spawn(server);
+
+    let target = Target::start(directory.path(), 1000);
+    let port = free_port();
+    let settings = [
+        ("PORT", port.to_string()),
+        ("ADMIN_PORT", free_port().to_string()),
+        ("PROXY_SERVICE_TEST_USERS_DATA", accounts()),
+        ("TARGET_SERVICE_GRAPHQL_URL", target.url()),
+        ("TARGET_SERVICE_RATE_LIMIT_INTERVAL_MS", "100".to_owned()),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{collector_address}")),
+    ];
+    let path = directory.path().join("data");
+    let proxy =
+        Process::start("events-proxy", directory.path(), &settings, &["--no-source", "--no-target", "--data-dir", path.to_str().unwrap()]);
+    let source = Source::log_in(port).await;
+    let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
+    assert_eq!(source.send("traced", Some(&parent)).await, Some(202));
+
+    let expected = BTreeSet::from(["receive", "accept", "publish", "consume", "enrich", "pace", "deliver", "settle"].map(str::to_owned));
+    until("every stage's span has arrived", async || expected.is_subset(&named(&spans, TRACE))).await;
+    let recorded = target.records();
+    let traced = recorded.iter().find(|record| record["id"] == "traced").unwrap();
+    assert_eq!(traced["traceId"], TRACE, "the target was called in another trace: {traced}");
+
+    let spans = spans.lock().unwrap();
+    let of_trace: Vec<&Span> = spans.iter().filter(|span| hex(&span.trace_id) == TRACE).collect();
+    let ids: BTreeSet<&[u8]> = of_trace.iter().map(|span| span.span_id.as_slice()).collect();
+    for span in of_trace {
+        let known = ids.contains(span.parent_span_id.as_slice()) || hex(&span.parent_span_id) == "00f067aa0ba902b7";
+        assert!(known, "the span `{}` hangs on a parent that nobody sent", span.name);
+    }
+    drop(proxy);
+    drop(machine);
+}
+
+/// The names of the spans of a trace.
+fn named(spans: &Spans, trace: &str) -> BTreeSet<String> {
+    spans.lock().unwrap().iter().filter(|span| hex(&span.trace_id) == trace).map(|span| span.name.clone()).collect()
+}
+
+/// Bytes as hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
