@@ -1,9 +1,29 @@
 # The commands of this repository. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help test
+.PHONY: help run test lint bench up down
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
-test: ## run every test
-	cargo test --workspace
+run: ## run everything in one process, with a live view
+	cargo run --release
+
+test: ## run every test, on real Kafka and PostgreSQL
+	cargo build --workspace
+	infra/dev/services run -- cargo test --workspace
+
+lint: ## check format, lints, structure and dependencies
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo xtask check
+	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; else echo "cargo-deny is not installed: dependencies were not checked"; fi
+
+bench: ## print events accepted per second, beside a bare handler
+	cargo build --release
+	cargo run --release --package local --example bench
+
+up: ## keep Kafka and PostgreSQL running for development
+	infra/dev/services up
+
+down: ## stop them
+	infra/dev/services down

@@ -3,6 +3,7 @@
 //! Each check returns every finding at once, as `path: what is wrong`; one finding fails the run.
 
 mod arrows;
+mod links;
 mod shape;
 mod stages;
 
@@ -27,8 +28,12 @@ fn main() -> anyhow::Result<ExitCode> {
 
 /// Runs every check and prints what each found.
 fn check(root: &Path) -> anyhow::Result<ExitCode> {
-    let checks: [(&str, Findings); 3] =
-        [("stage chain", stages::check(root)?), ("crate arrows", arrows::check(root)?), ("shape of files", shape::check(root)?)];
+    let checks: [(&str, Findings); 4] = [
+        ("stage chain", stages::check(root)?),
+        ("crate arrows", arrows::check(root)?),
+        ("shape of files", shape::check(root)?),
+        ("links of documents", links::check(root)?),
+    ];
     let mut out = io::stdout().lock();
     let mut clean = true;
     for (name, findings) in checks {
