@@ -31,6 +31,8 @@ pub struct Options {
     pub topic: String,
     /// How many partitions the topic has; another number at the broker is an error.
     pub partitions: u32,
+    /// How many copies the brokers keep of the topic, if it is we who make it.
+    pub copies: u16,
     /// Whether to speak TLS; the broker's certificate is judged by the machine's trusted roots.
     pub tls: bool,
     /// Who we are, if the broker asks.
@@ -42,13 +44,14 @@ pub struct Options {
 }
 
 impl Options {
-    /// Plain text, nobody in particular, 3 s to connect and 5 s for a call.
+    /// One copy, plain text, nobody in particular, 3 s to connect and 5 s for a call.
     #[must_use]
     pub fn new(brokers: Vec<String>, topic: impl Into<String>, partitions: u32) -> Self {
         Self {
             brokers,
             topic: topic.into(),
             partitions,
+            copies: 1,
             tls: false,
             sasl: None,
             connect_timeout: Duration::from_secs(3),

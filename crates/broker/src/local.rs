@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use events_proxy_core::envelope::Record;
 
 use crate::log::{self, AppendError, FileError, Log, Recovery};
+use crate::port::Cause;
 use crate::{Bounds, FetchError, FetchLimit, Fetched, PublishError, Publisher, Subscriber};
 
 /// How long one call may wait for a disk that does not answer.
@@ -122,6 +123,10 @@ impl Topic {
 impl Publisher for Topic {
     fn partitions(&self) -> u32 {
         self.count()
+    }
+
+    async fn prepare(&self) -> Result<(), Cause> {
+        Ok(()) // opening made it
     }
 
     async fn publish(&self, partition: u32, records: &[Record]) -> Result<u64, PublishError> {

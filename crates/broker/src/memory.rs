@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use events_proxy_core::envelope::Record;
 use tokio::sync::watch;
 
+use crate::port::Cause;
 use crate::{Bounds, FetchError, FetchLimit, Fetched, PublishError, Publisher, Received, Subscriber};
 
 /// How many bytes of records a topic made by [`Topic::new`] holds.
@@ -129,6 +130,10 @@ impl Held {
 impl Publisher for Topic {
     fn partitions(&self) -> u32 {
         self.count()
+    }
+
+    async fn prepare(&self) -> Result<(), Cause> {
+        Ok(()) // it is there while the process is
     }
 
     async fn publish(&self, partition: u32, records: &[Record]) -> Result<u64, PublishError> {

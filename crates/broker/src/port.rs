@@ -18,10 +18,14 @@ use events_proxy_core::envelope::Record;
 /// 3. Two batches of one caller, the second sent after the first was answered, stand in that order.
 /// 4. A call ends: with an answer or an error, within the adapter's own bound, whatever the broker does.
 /// 5. Dropping the future leaves the adapter usable; the batch may or may not land.
+/// 6. Preparing makes the topic where there is none, changes nothing where there is one, and may be repeated.
 #[async_trait]
 pub trait Publisher: Send + Sync + fmt::Debug {
     /// How many partitions the topic has; never changes while the process runs.
     fn partitions(&self) -> u32;
+
+    /// Makes the topic, unless it is there.
+    async fn prepare(&self) -> Result<(), Cause>;
 
     /// Appends a batch to a partition and waits until it is durable.
     async fn publish(&self, partition: u32, records: &[Record]) -> Result<u64, PublishError>;

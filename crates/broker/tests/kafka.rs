@@ -167,7 +167,7 @@ async fn a_topic_is_created_once_and_awaited_while_it_is_missing() {
     let writer = Writer::new(options.clone());
     let missing = writer.publish(0, &[record("too early")]).await.unwrap_err();
     assert!(missing.may_have_landed() && chain(&missing).contains("does not exist"), "{}", chain(&missing));
-    let (one, other) = tokio::join!(ensure_topic(&options, 1), ensure_topic(&options, 1));
+    let (one, other) = tokio::join!(ensure_topic(&options), ensure_topic(&options));
     one.unwrap();
     other.unwrap();
     persist(&writer, &record("in time")).await;
@@ -176,7 +176,7 @@ async fn a_topic_is_created_once_and_awaited_while_it_is_missing() {
 #[tokio::test]
 async fn a_topic_with_another_number_of_partitions_is_not_used() {
     let options = Options { partitions: 3, ..fresh(2).await };
-    let told = ensure_topic(&options, 1).await.unwrap_err().to_string();
+    let told = ensure_topic(&options).await.unwrap_err().to_string();
     assert!(told.contains("has 2 partitions where 3 are configured"), "{told}");
     let refused = Writer::new(options.clone()).publish(0, &[record("astray")]).await.unwrap_err();
     assert!(refused.may_have_landed() && chain(&refused).contains(&told), "{}", chain(&refused));

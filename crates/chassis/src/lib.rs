@@ -9,3 +9,4 @@ pub mod telemetry;
 pub mod trace;
 pub mod metrics;
 pub mod admin;
+pub mod process;

@@ -181,7 +181,8 @@ impl Drop for Running {
 }
 
 /// An error with its causes, as one sentence.
-pub(crate) fn sentence(error: &(dyn Error + 'static)) -> String {
+#[must_use]
+pub fn sentence(error: &dyn Error) -> String {
     let mut sentence = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -12,6 +12,7 @@ mod names;
 mod layer;
 mod secret;
 mod reader;
+pub mod common;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -17,9 +17,9 @@ use storage::{Store, Undecodable};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use crate::metrics::sentence;
 use crate::path::{Journey, Path};
 use crate::settle::{Ended, Key, Ledger};
+use chassis::lifecycle::sentence;
 
 /// What is read at once.
 const FETCH: FetchLimit = FetchLimit { max_bytes: 512 * 1024, max_wait: Duration::from_millis(500) };

@@ -11,9 +11,9 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::metrics::sentence;
 use crate::path::{Journey, Path};
 use crate::settle::{Ended, Ledger};
+use chassis::lifecycle::sentence;
 
 /// How often due events are looked for.
 const INTERVAL: Duration = Duration::from_millis(500);

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use broker::kafka::{self, Mechanism, Sasl};
-use chassis::settings::Reader;
+use chassis::settings::{Reader, common};
 
 use crate::path::Patience;
 
@@ -74,8 +73,7 @@ fn target_url(reader: &mut Reader) -> Option<reqwest::Url> {
 /// Whether attempts fail on purpose.
 fn testing(reader: &mut Reader) -> Option<bool> {
     let testing = reader.flag("graphql_client_testing_mode")?;
-    let production = reader.one_of("environment_profile", &[("development", false), ("production", true)])?;
-    if testing && production {
+    if testing && common::is_production(reader)? {
         reader.mistake("graphql_client_testing_mode", "must be false in production");
         return None;
     }
@@ -98,35 +96,4 @@ fn patience(reader: &mut Reader) -> Option<Patience> {
         }
     }
     Some(Patience { retries: retries?, attempts_max: attempts_max?, backoff, park })
-}
-
-/// The settings of a Kafka topic.
-pub fn kafka(reader: &mut Reader) -> Option<kafka::Options> {
-    /// How many partitions a topic has when nobody says.
-    const PARTITIONS: u32 = 24;
-    let url = reader.text("queue_url");
-    let topic = reader.text("queue_topic");
-    let partitions = reader.optional_number("queue_partitions", 1..=1_024);
-    let tls = reader.flag("queue_tls");
-    let mechanism = match reader.optional_text("queue_sasl_mechanism") {
-        None => Some(None),
-        Some(_) => {
-            let known = [("PLAIN", Mechanism::Plain), ("SCRAM-SHA-256", Mechanism::ScramSha256), ("SCRAM-SHA-512", Mechanism::ScramSha512)];
-            reader.one_of("queue_sasl_mechanism", &known).map(Some)
-        }
-    };
-    let sasl = match mechanism? {
-        None => None,
-        Some(mechanism) => {
-            let username = reader.text("queue_sasl_username");
-            let password = reader.secret("queue_sasl_password");
-            if password.is_none() {
-                reader.mistake("queue_sasl_password", "must be set");
-            }
-            Some(Sasl { mechanism, username: username?, password: password? })
-        }
-    };
-    let brokers = url?.split(',').map(|broker| broker.trim().to_owned()).filter(|broker| !broker.is_empty()).collect();
-    let options = kafka::Options::new(brokers, topic?, partitions?.unwrap_or(PARTITIONS));
-    Some(kafka::Options { tls: tls?, sasl, ..options })
 }

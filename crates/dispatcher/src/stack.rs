@@ -5,10 +5,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
-use broker::Subscriber;
+use broker::{Subscriber, kafka};
 use chassis::admin::Readiness;
 use chassis::clock::Clock;
 use chassis::lifecycle::{Cause, OnFailure, Tasks};
+use chassis::settings::common::{self, Topic};
 use opentelemetry::metrics::Meter;
 use storage::Store;
 use tokio::sync::{Semaphore, mpsc};
@@ -17,12 +18,13 @@ use crate::breaker::Breaker;
 use crate::consume::{Consumer, Span};
 use crate::deliver::{Deliver, Graphql, Testing};
 use crate::enrich::Brands;
-use crate::metrics::{Metrics, Numbers, sentence};
+use crate::metrics::{Metrics, Numbers};
 use crate::pace::{Alone, Pace};
 use crate::park::{Desk, Parked};
 use crate::path::Path;
 use crate::settings::Settings;
 use crate::settle::{Ledger, Settle};
+use chassis::lifecycle::sentence;
 
 /// The pause between tries to learn where to go on from.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -104,6 +106,21 @@ pub fn start(parts: Parts, tasks: &Tasks) -> anyhow::Result<Running> {
         }
     });
     Ok(running)
+}
+
+/// The options of a topic on Kafka, from the settings that all processes share.
+#[must_use]
+pub fn kafka(topic: Topic) -> kafka::Options {
+    let sasl = topic.login.map(|login| {
+        let mechanism = match login.mechanism {
+            common::Mechanism::Plain => kafka::Mechanism::Plain,
+            common::Mechanism::ScramSha256 => kafka::Mechanism::ScramSha256,
+            common::Mechanism::ScramSha512 => kafka::Mechanism::ScramSha512,
+        };
+        kafka::Sasl { mechanism, username: login.username, password: login.password }
+    });
+    let options = kafka::Options::new(topic.brokers, topic.name, topic.partitions);
+    kafka::Options { copies: topic.copies, tls: topic.tls, sasl, ..options }
 }
 
 impl Running {

@@ -8,8 +8,9 @@ use chassis::clock::Clock;
 use events_proxy_core::{DeadReason, Envelope};
 use storage::{Commit, End, Settled, Store, Undecodable};
 
-use crate::metrics::{Metrics, sentence};
+use crate::metrics::Metrics;
 use crate::publish::{Burial, Waiting};
+use chassis::lifecycle::sentence;
 
 /// The name that stands for the topic of an event that never reached one; its offset is the spool's.
 const TOPIC: &str = "(spool)";

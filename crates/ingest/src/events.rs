@@ -11,10 +11,10 @@ use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 use crate::authenticate::authenticate;
-use crate::metrics::sentence;
 use crate::reject::{Problem, Reject};
 use crate::sessions::date_time;
 use crate::shared::Shared;
+use chassis::lifecycle::sentence;
 
 /// How many events a page has when nothing is said.
 const PAGE_DEFAULT: u32 = 50;

@@ -10,7 +10,8 @@ use chassis::lifecycle::{OnFailure, Tasks};
 use storage::{PublishedRow, Store};
 use tokio::sync::mpsc;
 
-use crate::metrics::{Metrics, sentence};
+use crate::metrics::Metrics;
+use chassis::lifecycle::sentence;
 
 /// How many batches of rows may wait.
 const QUEUE_BATCHES: usize = 256;

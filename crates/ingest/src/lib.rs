@@ -10,7 +10,7 @@ mod authenticate;
 mod validate;
 mod accept;
 mod publish;
-pub mod topic;
+mod topic;
 mod journal;
 mod burial;
 mod sessions;

@@ -175,11 +175,11 @@ impl Drainer {
         }
         // Not being able to store it costs repeats after a restart, never an event: carried on.
         if let Err(error) = self.cursor.advance(position).await {
-            tracing::warn!(error = crate::metrics::sentence(&error), "cannot store how far the spool is published; it is tried again");
+            tracing::warn!(error = chassis::lifecycle::sentence(&error), "cannot store how far the spool is published; it is tried again");
             return Ok(());
         }
         if let Err(error) = self.spool.trim(position).await {
-            tracing::warn!(error = crate::metrics::sentence(&error), "cannot remove old files of the spool; it is tried again");
+            tracing::warn!(error = chassis::lifecycle::sentence(&error), "cannot remove old files of the spool; it is tried again");
         }
         Ok(())
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use storage::{Error, Store};
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::sentence;
 use crate::settings::Seed;
+use chassis::lifecycle::sentence;
 
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -13,10 +13,10 @@ use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 use crate::authenticate::authenticate;
-use crate::metrics::sentence;
 use crate::receive::json;
 use crate::reject::{Problem, Reject};
 use crate::shared::Shared;
+use chassis::lifecycle::sentence;
 
 /// Who logs in.
 #[derive(Debug, Deserialize, ToSchema)]

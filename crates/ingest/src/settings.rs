@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use auth::access::judge_secret;
 use auth::password::judge_hash;
-use broker::kafka::{self, Mechanism, Sasl};
-use chassis::settings::Reader;
+use chassis::settings::{Reader, common};
 use events_proxy_core::SourceId;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -110,7 +109,7 @@ impl Settings {
 /// The token secret; made at random for a demo that has none.
 fn token_secret(reader: &mut Reader) -> Option<SecretString> {
     let secret = reader.secret("auth_access_token_secret");
-    let demo = reader.one_of("environment_profile", &[("development", true), ("production", false)])?;
+    let demo = !common::is_production(reader)?;
     if let Err(weak) = judge_secret(secret.as_ref(), demo) {
         reader.mistake("auth_access_token_secret", weak.to_string());
         return None;
@@ -177,35 +176,4 @@ impl Seed {
             brand: self.brand.clone(),
         }
     }
-}
-
-/// The settings of a Kafka topic.
-pub fn kafka(reader: &mut Reader) -> Option<kafka::Options> {
-    /// How many partitions a topic has when nobody says.
-    const PARTITIONS: u32 = 24;
-    let url = reader.text("queue_url");
-    let topic = reader.text("queue_topic");
-    let partitions = reader.optional_number("queue_partitions", 1..=1_024);
-    let tls = reader.flag("queue_tls");
-    let mechanism = match reader.optional_text("queue_sasl_mechanism") {
-        None => Some(None),
-        Some(_) => {
-            let known = [("PLAIN", Mechanism::Plain), ("SCRAM-SHA-256", Mechanism::ScramSha256), ("SCRAM-SHA-512", Mechanism::ScramSha512)];
-            reader.one_of("queue_sasl_mechanism", &known).map(Some)
-        }
-    };
-    let sasl = match mechanism? {
-        None => None,
-        Some(mechanism) => {
-            let username = reader.text("queue_sasl_username");
-            let password = reader.secret("queue_sasl_password");
-            if password.is_none() {
-                reader.mistake("queue_sasl_password", "must be set");
-            }
-            Some(Sasl { mechanism, username: username?, password: password? })
-        }
-    };
-    let brokers = url?.split(',').map(|broker| broker.trim().to_owned()).filter(|broker| !broker.is_empty()).collect();
-    let options = kafka::Options::new(brokers, topic?, partitions?.unwrap_or(PARTITIONS));
-    Some(kafka::Options { tls: tls?, sasl, ..options })
 }

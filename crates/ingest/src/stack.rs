@@ -10,11 +10,12 @@ use anyhow::Context;
 use auth::access::Keys;
 use auth::password::{COST_MIN, Passwords, judge_hash};
 use auth::session::Sessions;
-use broker::Publisher;
 use broker::log::Log;
+use broker::{Publisher, kafka};
 use chassis::admin::{Condition, Readiness};
 use chassis::clock::Clock;
 use chassis::lifecycle::{OnFailure, Tasks};
+use chassis::settings::common::{self, Topic};
 use opentelemetry::metrics::Meter;
 use storage::Store;
 use tokio::sync::Semaphore;
@@ -30,7 +31,7 @@ use crate::quota::Quota;
 use crate::receive::admission_units;
 use crate::settings::Settings;
 use crate::shared::Shared;
-use crate::{seed, server};
+use crate::{seed, server, topic};
 
 /// How many bcrypt computations run at once, and how many callers may wait for one.
 const LOG_INS: (usize, usize) = (1, 64);
@@ -107,6 +108,7 @@ pub fn start(parts: Parts, listener: TcpListener, tasks: &Tasks) -> anyhow::Resu
     let cursor = spool.cursor("published").context("read how far the spool is published")?;
     let drainer = DrainerParts { spool: spool.clone(), cursor, publisher: Arc::clone(&publisher), worker };
     let progress = Drainer::start(drainer, &own);
+    own.spawn("make the topic", OnFailure::Log, topic::prepare(Arc::clone(&publisher), own.stopping()));
     let (sowing, seeds, stop) = (store.clone(), settings.accounts.clone(), own.stopping());
     own.spawn("put accounts in place", OnFailure::Log, async move { seed::sow(&sowing, &seeds, stop).await });
 
@@ -126,6 +128,21 @@ pub fn start(parts: Parts, listener: TcpListener, tasks: &Tasks) -> anyhow::Resu
     let condition = readiness.condition("ingest");
     condition.ready();
     Ok(Running { address, server: handle, tasks: own, metrics, spool, progress, condition })
+}
+
+/// The options of a topic on Kafka, from the settings that all processes share.
+#[must_use]
+pub fn kafka(topic: Topic) -> kafka::Options {
+    let sasl = topic.login.map(|login| {
+        let mechanism = match login.mechanism {
+            common::Mechanism::Plain => kafka::Mechanism::Plain,
+            common::Mechanism::ScramSha256 => kafka::Mechanism::ScramSha256,
+            common::Mechanism::ScramSha512 => kafka::Mechanism::ScramSha512,
+        };
+        kafka::Sasl { mechanism, username: login.username, password: login.password }
+    });
+    let options = kafka::Options::new(topic.brokers, topic.name, topic.partitions);
+    kafka::Options { copies: topic.copies, tls: topic.tls, sasl, ..options }
 }
 
 /// What every request needs.

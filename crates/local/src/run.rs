@@ -60,15 +60,8 @@ fn read(cli: &Cli) -> Result<Settings, Mistakes> {
 /// Starts, waits for the end, stops.
 async fn live(cli: &Cli, settings: &Settings) -> anyhow::Result<()> {
     let on_terminal = io::stdout().is_terminal() && !cli.log;
-    let telemetry = telemetry::start(&telemetry::Options {
-        service: "events-proxy",
-        replica: settings.replica.clone(),
-        otlp_endpoint: settings.otlp_endpoint.clone(),
-        sample_ratio: settings.sample_ratio,
-        log: if on_terminal { LogOutput::None } else { LogOutput::Json },
-        log_filter: settings.log_filter.clone(),
-    })
-    .context("start telemetry")?;
+    let log = if on_terminal { LogOutput::None } else { LogOutput::Json };
+    let telemetry = telemetry::start(&telemetry::Options { log, ..settings.telemetry.clone() }).context("start telemetry")?;
     let stack = Stack::start(settings).await?;
     tracing::info!(port = settings.port, admin_port = settings.admin_port, data = %settings.data_dir.display(), "events may be sent");
     let ended = until_the_end(&stack, settings, on_terminal).await;

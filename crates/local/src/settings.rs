@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use broker::kafka;
 use chassis::settings::Reader;
+use chassis::settings::common::{self, Topic};
+use chassis::telemetry::{self, LogOutput};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Cli;
@@ -36,14 +37,8 @@ pub struct Settings {
     pub partitions: u32,
     /// Where accounts, journal and offsets are.
     pub storage: storage::Options,
-    /// This replica's name.
-    pub replica: String,
-    /// Where traces go.
-    pub otlp_endpoint: Option<String>,
-    /// The share of traces that is sampled.
-    pub sample_ratio: f64,
-    /// What is logged.
-    pub log_filter: String,
+    /// Logs and traces.
+    pub telemetry: telemetry::Options,
     /// How long a stop may take.
     pub stop_grace: Duration,
     /// The target.
@@ -64,7 +59,7 @@ pub enum Queue {
     /// An fsynced log in the data directory.
     Local,
     /// Kafka.
-    Kafka(kafka::Options),
+    Kafka(Topic),
 }
 
 /// The simulated source.
@@ -116,9 +111,8 @@ impl Settings {
         let topic = reader.text("queue_topic");
         let queue = queue(reader);
         let storage = data_dir.as_ref().and_then(|data| storage(reader, data));
-        let log_filter = log_filter(reader);
-        let sample_ratio = reader.share("otel_traces_sampler_arg");
-        let stop_grace = reader.millis("stop_grace_ms", 0..=3_600_000);
+        let telemetry = common::telemetry(reader, "events-proxy", LogOutput::Json);
+        let stop_grace = common::stop_grace(reader);
         let target_url = reader.text("target_service_graphql_url");
         let target_port = target_url.as_deref().map_or(Some(None), |url| target_port(reader, url, cli));
         let limit = limit(reader);
@@ -135,10 +129,7 @@ impl Settings {
             topic: topic?,
             partitions,
             storage: storage?,
-            replica: chassis::replica::name(reader.optional_text("container_app_replica_name")),
-            otlp_endpoint: reader.optional_text("otel_exporter_otlp_endpoint"),
-            sample_ratio: sample_ratio?,
-            log_filter: log_filter?,
+            telemetry: telemetry?,
             stop_grace: stop_grace?,
             target_url: target_url?,
             limit: limit?,
@@ -156,9 +147,9 @@ fn queue(reader: &mut Reader) -> Option<(Queue, u32)> {
         (Kind::InMemory, set) => Some((Queue::InMemory, set.unwrap_or(1))),
         (Kind::Embedded, set) => Some((Queue::Local, set.unwrap_or(1))),
         (Kind::Server, _) => {
-            let options = ingest::settings::kafka(reader)?;
-            let partitions = options.partitions;
-            Some((Queue::Kafka(options), partitions))
+            let topic = common::topic(reader)?;
+            let partitions = topic.partitions;
+            Some((Queue::Kafka(topic), partitions))
         }
     }
 }
@@ -178,16 +169,6 @@ fn storage(reader: &mut Reader, data: &std::path::Path) -> Option<storage::Optio
         }
     };
     Some(storage::Options { url, max_connections: 10, acquire_timeout: Duration::from_secs(2) })
-}
-
-/// What is logged.
-fn log_filter(reader: &mut Reader) -> Option<String> {
-    let filter = reader.text("log_filter")?;
-    if let Err(error) = chassis::telemetry::judge_filter(&filter) {
-        reader.mistake("log_filter", error.to_string());
-        return None;
-    }
-    Some(filter)
 }
 
 /// The target's limit, for the view and the simulated target.

@@ -201,7 +201,8 @@ fn open(settings: &Settings) -> anyhow::Result<Topic> {
             let topic = local::Topic::open(&dir, settings.partitions, &settings.ingest.spool).context("open the embedded topic")?;
             Ok(Topic { publisher: Arc::new(topic.clone()), subscriber: Arc::new(topic.clone()), owned: Owned::Local(topic) })
         }
-        Queue::Kafka(options) => {
+        Queue::Kafka(topic) => {
+            let options = ingest::stack::kafka(topic.clone());
             let (publisher, subscriber) = (kafka::Writer::new(options.clone()), kafka::Reader::new(options.clone()));
             Ok(Topic { publisher: Arc::new(publisher), subscriber: Arc::new(subscriber), owned: Owned::No })
         }

@@ -51,6 +51,17 @@ pub async fn partitions_are_independent(rig: &dyn Rig) {
     assert_eq!(bounds.earliest, bounds.end, "the partition between them must stay empty");
 }
 
+/// What was published before stays, and publishing goes on.
+pub async fn preparing_a_topic_that_is_there_changes_nothing(rig: &dyn Rig) {
+    let topic = rig.topic(2).await;
+    let first = topic.publish(1, &batch("before", 2)).await;
+    topic.publisher.prepare().await.expect("prepare a topic that is there");
+    topic.publish(1, &batch("after", 1)).await;
+    let sent: Vec<Record> = [batch("before", 2), batch("after", 1)].concat();
+    assert_eq!(records(topic.read(1, first, 3).await), sent);
+    assert_eq!(topic.publisher.partitions(), 2);
+}
+
 /// Keys, payloads and headers come back as they were, empty and binary ones too.
 pub async fn records_survive_byte_for_byte(rig: &dyn Rig) {
     let topic = rig.topic(1).await;

@@ -37,25 +37,25 @@ pub(super) async fn open(options: &Options) -> Result<Client, Error> {
 
 /// Creates the topic unless it is there, and waits until each partition has a leader.
 ///
-/// It is meant for development and tests: in production the topic has settings that only its operator knows.
+/// Settings of the topic besides partitions and copies are the brokers' defaults: an operator who wants others makes it himself.
 ///
 /// # Errors
 /// When the broker does not answer within `connect_timeout` and `request_timeout` together, refuses, or has the topic with another number of partitions.
-pub async fn ensure_topic(options: &Options, replication: u16) -> Result<(), Error> {
+pub async fn ensure_topic(options: &Options) -> Result<(), Error> {
     let bound = options.connect_timeout + options.request_timeout;
-    timeout(bound, Box::pin(create(options, replication))).await.unwrap_or(Err(Error::Late))
+    timeout(bound, Box::pin(create(options))).await.unwrap_or(Err(Error::Late))
 }
 
 /// Does what [`ensure_topic`] says, without a bound.
-async fn create(options: &Options, replication: u16) -> Result<(), Error> {
+async fn create(options: &Options) -> Result<(), Error> {
     let client = client(options).await?;
     if let Some(found) = partitions(&client, &options.topic).await? {
         return as_configured(options, found);
     }
     let count = i32::try_from(options.partitions).unwrap_or(i32::MAX);
-    let replication = i16::try_from(replication).unwrap_or(i16::MAX);
+    let copies = i16::try_from(options.copies).unwrap_or(i16::MAX);
     let patience = i32::try_from(options.request_timeout.as_millis()).unwrap_or(i32::MAX);
-    let created = client.controller_client().map_err(Error::broker)?.create_topic(&options.topic, count, replication, patience).await;
+    let created = client.controller_client().map_err(Error::broker)?.create_topic(&options.topic, count, copies, patience).await;
     if let Err(cause) = created
         && !matches!(cause, Cause::ServerError { protocol_error: ProtocolError::TopicAlreadyExists, .. })
     {

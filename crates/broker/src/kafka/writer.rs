@@ -16,7 +16,8 @@ use tokio::time::Instant;
 
 use super::judge::{Verdict, judge};
 use super::live::Lane;
-use super::{Error, Link, Options};
+use super::{Error, Link, Options, ensure_topic};
+use crate::port::Cause;
 use crate::{PublishError, Publisher};
 
 /// The writing side of a topic on Kafka.
@@ -49,6 +50,10 @@ impl Writer {
 impl Publisher for Writer {
     fn partitions(&self) -> u32 {
         self.link.options().partitions
+    }
+
+    async fn prepare(&self) -> Result<(), Cause> {
+        Ok(ensure_topic(self.link.options()).await?)
     }
 
     async fn publish(&self, partition: u32, records: &[Record]) -> Result<u64, PublishError> {

@@ -26,7 +26,7 @@ pub(crate) fn unused(partitions: u32) -> Options {
 /// Options for a fresh topic.
 pub(crate) async fn fresh(partitions: u32) -> Options {
     let options = unused(partitions);
-    ensure_topic(&options, 1).await.expect("create a topic");
+    ensure_topic(&options).await.expect("create a topic");
     options
 }
 

@@ -98,7 +98,7 @@ impl Worker {
                     let second = whole.split_off(whole.len() / 2);
                     if whole.is_empty() {
                         for waiting in second {
-                            self.burial.bury(&waiting, crate::metrics::sentence(&error)).await;
+                            self.burial.bury(&waiting, chassis::lifecycle::sentence(&error)).await;
                         }
                     } else {
                         stack.push(second);

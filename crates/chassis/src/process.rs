@@ -1,0 +1,171 @@
+//! The life of a separate process: read settings, start, wait for a signal or a failure, stop, exit code.
+//!
+//! ```text
+//! settings ─wrong─▶ every mistake on stderr, 64
+//!    └─▶ telemetry ─▶ the process's own life, beside the private listener ─▶ telemetry's end ─▶ 0, or 1 with the cause
+//! ```
+
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, Admin, Readiness};
+use crate::lifecycle::{Cause, Failure, OnFailure, Tasks, sentence, termination};
+use crate::metrics::Registry;
+use crate::settings::{EXIT_USAGE, Mistakes, Reader, Settings, common};
+use crate::telemetry::{self, LogOutput};
+
+/// How long tasks that serve the process itself may take to end.
+const TASKS_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Which process this is.
+#[derive(Debug, Clone, Copy)]
+pub struct Name {
+    /// The binary's name.
+    pub service: &'static str,
+    /// The private port when nobody says otherwise.
+    pub admin_port: u16,
+}
+
+/// What every process has.
+#[derive(Debug)]
+pub struct Process {
+    /// Its tasks; their stop is the last thing of its life.
+    pub tasks: Tasks,
+    /// Its numbers.
+    pub registry: Registry,
+    /// Whether it should get work.
+    pub readiness: Readiness,
+    /// How long a stop may take.
+    pub stop_grace: Duration,
+}
+
+/// Why the private port cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("listen on port {port}: set {setting} to one that is free")]
+pub struct Unusable {
+    /// The port.
+    port: u16,
+    /// The setting that names it.
+    setting: &'static str,
+    /// What the system said.
+    #[source]
+    cause: io::Error,
+}
+
+/// Runs a process to its exit code: `read` judges the settings it has besides the common ones, `live` is its life,
+/// which ends after [`Process::ends`] has told it to.
+pub fn run<S>(
+    name: Name,
+    read: impl FnOnce(&mut Reader) -> Option<S>,
+    live: impl AsyncFnOnce(&Process, S) -> Result<(), Cause>,
+) -> ExitCode {
+    let (own, common) = match settings(name, read) {
+        Ok(settings) => settings,
+        Err(mistakes) => {
+            drop(writeln!(io::stderr(), "{mistakes}"));
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    let ended = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Cause::from)
+        .and_then(|runtime| runtime.block_on(whole(common, async |process| live(process, own).await)));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            drop(writeln!(io::stderr(), "{}: {}", name.service, sentence(error.as_ref())));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What every process reads.
+struct Common {
+    /// The private port.
+    admin_port: u16,
+    /// Logs and traces.
+    telemetry: telemetry::Options,
+    /// How long a stop may take.
+    stop_grace: Duration,
+}
+
+/// Reads and judges all settings.
+fn settings<S>(name: Name, read: impl FnOnce(&mut Reader) -> Option<S>) -> Result<(S, Common), Mistakes> {
+    let mut reader = Settings::load()?.reader();
+    let own = read(&mut reader);
+    let common = common(name, &mut reader);
+    reader.finish()?;
+    Ok(own.zip(common).expect("invariant: a reader without mistakes has read everything"))
+}
+
+/// The settings of every process; `None` when something is wrong, which the reader then knows.
+fn common(name: Name, reader: &mut Reader) -> Option<Common> {
+    let admin_port = reader.optional_number("admin_port", 0..=65_535);
+    let telemetry = common::telemetry(reader, name.service, LogOutput::Json);
+    let stop_grace = common::stop_grace(reader);
+    Some(Common { admin_port: admin_port?.unwrap_or(name.admin_port), telemetry: telemetry?, stop_grace: stop_grace? })
+}
+
+/// From the start of telemetry to its end.
+async fn whole(common: Common, live: impl AsyncFnOnce(&Process) -> Result<(), Cause>) -> Result<(), Cause> {
+    let telemetry = telemetry::start(&common.telemetry)?;
+    let process = Process { tasks: Tasks::new(), registry: Registry::new(), readiness: Readiness::new(), stop_grace: common.stop_grace };
+    let ended = match listen(common.admin_port, "ADMIN_PORT") {
+        Ok(private) => {
+            // It answers while the process stops: not ready, still alive, numbers to the last.
+            let (admin, stop) =
+                (Admin { registry: process.registry.clone(), readiness: process.readiness.clone() }, CancellationToken::new());
+            let serving = apart(private, admin, stop.clone(), &process.tasks);
+            tracing::info!(admin_port = common.admin_port, "started");
+            let ended = live(&process).await;
+            stop.cancel();
+            process.tasks.stop(TASKS_PATIENCE).await;
+            drop(serving.join());
+            ended
+        }
+        Err(unusable) => Err(unusable.into()),
+    };
+    telemetry.stop();
+    ended
+}
+
+impl Process {
+    /// Waits until the process shall end: a signal, or the failure of a task that it cannot do without.
+    ///
+    /// # Errors
+    /// [`Failure`] of that task.
+    pub async fn ends(&self) -> Result<(), Failure> {
+        // Both arms are cancel-safe: each only waits.
+        tokio::select! {
+            _ = termination() => Ok(()),
+            failure = self.tasks.failed() => Err(failure),
+        }
+    }
+}
+
+/// Listens on a port of every interface.
+///
+/// # Errors
+/// [`Unusable`] names the setting to change.
+pub fn listen(port: u16, setting: &'static str) -> Result<TcpListener, Unusable> {
+    let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    TcpListener::bind(address).map_err(|cause| Unusable { port, setting, cause })
+}
+
+/// Answers probes on a thread of its own, so that a busy runtime does not look dead.
+fn apart(listener: TcpListener, admin: Admin, stop: CancellationToken, tasks: &Tasks) -> thread::JoinHandle<()> {
+    let (told, failed) = oneshot::channel();
+    tasks.spawn("admin listener", OnFailure::StopProcess, async move { failed.await.unwrap_or(Ok(())).map_err(Cause::from) });
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let served = runtime.and_then(|runtime| tokio::task::LocalSet::new().block_on(&runtime, admin::serve(listener, admin, stop)));
+        drop(told.send(served));
+    })
+}
