@@ -1,0 +1,81 @@
+//! Where is an event: a source sees its own, and nobody else's.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::support::{Answer, Ingest, OTHER_AUTH_ID, event, until};
+
+/// Asks for a path with a token.
+async fn get(ingest: &Ingest, token: &str, path: &str) -> Answer {
+    Answer::of(ingest.request(Method::GET, path).bearer_auth(token)).await
+}
+
+/// Sends events and waits until the journal knows all of them.
+async fn sent(ids: &[&str]) -> (Ingest, String) {
+    let ingest = Ingest::start(&[]).await;
+    let token = ingest.token().await;
+    for id in ids {
+        assert_eq!(ingest.send(&token, &event(id)).await.status, 202);
+        ingest.clock.advance(Duration::from_secs(1));
+    }
+    let last = format!("/api/events/{}", ids.last().unwrap());
+    until("the journal knows the events", async || get(&ingest, &token, &last).await.status == 200).await;
+    (ingest, token)
+}
+
+#[tokio::test]
+async fn a_published_event_is_told_with_its_stages() {
+    let (ingest, token) = sent(&["known"]).await;
+    let answer = get(&ingest, &token, "/api/events/known").await;
+    assert_eq!(answer.body["state"], "published", "{}", answer.body);
+    assert!(answer.body["stages"]["receive"].is_string() && answer.body["stages"]["publish"].is_string());
+    assert_eq!(answer.body["stages"]["settle"], Value::Null);
+}
+
+#[tokio::test]
+async fn another_source_sees_nothing_of_it() {
+    let (ingest, _) = sent(&["mine"]).await;
+    let other = ingest.session(OTHER_AUTH_ID).await;
+    let other = other["accessToken"].as_str().unwrap();
+    get(&ingest, other, "/api/events/mine").await.is_problem(404, "event_not_found");
+    let page = get(&ingest, other, "/api/events").await;
+    assert!(page.body["items"].as_array().unwrap().is_empty());
+    Answer::of(ingest.request(Method::GET, "/api/events/mine")).await.is_problem(401, "access_token_missing");
+}
+
+#[tokio::test]
+async fn pages_come_newest_first_and_follow_their_cursor() {
+    let (ingest, token) = sent(&["a", "b", "c"]).await;
+    until("all three are known", async || get(&ingest, &token, "/api/events").await.body["items"].as_array().unwrap().len() == 3).await;
+    let mut path = "/api/events?limit=2".to_owned();
+    let mut seen = Vec::new();
+    loop {
+        let page = get(&ingest, &token, &path).await.body;
+        seen.extend(page["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()));
+        let Some(cursor) = page["cursor"].as_str() else { break };
+        path = format!("/api/events?limit=2&cursor={cursor}");
+    }
+    assert_eq!(seen, ["c", "b", "a"]);
+}
+
+#[tokio::test]
+async fn wrong_parameters_are_told_all_at_once() {
+    let ingest = Ingest::start(&[]).await;
+    let token = ingest.token().await;
+    let answer = get(&ingest, &token, "/api/events?state=lost&from=noon&limit=0&cursor=x&color=red").await;
+    answer.is_problem(400, "invalid_fields");
+    assert_eq!(answer.body["errors"].as_array().unwrap().len(), 5, "{}", answer.body);
+}
+
+#[tokio::test]
+async fn a_look_up_that_misses_says_how_far_behind_the_journal_is() {
+    let ingest = Ingest::start(&[]).await;
+    let token = ingest.token().await;
+    ingest.broker.away(true);
+    assert_eq!(ingest.send(&token, &event("waiting")).await.status, 202);
+    let answer = get(&ingest, &token, "/api/events/waiting").await;
+    answer.is_problem(404, "event_not_found");
+    assert!(answer.body["detail"].as_str().unwrap().contains("1 accepted events"), "{}", answer.body);
+}

@@ -1,0 +1,17 @@
+//! The HTTP contract of ingest over a real listener: what each request is answered, and what it stores.
+//!
+//! The topic and the storage are in memory, the clock is the test's. Whoever refuses stores nothing: that is looked at
+//! on the topic, never only in the answer.
+
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod sessions;
+#[cfg(test)]
+mod events;
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod paths;
+#[cfg(test)]
+mod look_up;
