@@ -12,6 +12,7 @@ pub mod store;
 pub mod password;
 pub mod access;
 pub mod session;
+pub mod operator;
 mod random;
 
 #[cfg(test)]
