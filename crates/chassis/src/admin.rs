@@ -5,8 +5,10 @@
 
 mod readiness;
 
+use std::fmt;
 use std::io;
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
@@ -30,6 +32,31 @@ pub struct Admin {
     pub registry: metrics::Registry,
     /// Whether the process should get work.
     pub readiness: Readiness,
+    /// What a process answers besides.
+    pub routes: Routes,
+}
+
+/// Routes that a process adds to its private listener; clones are the same ones.
+#[derive(Clone)]
+pub struct Routes(Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>);
+
+impl Routes {
+    /// Routes as `configure` adds them.
+    pub fn new(configure: impl Fn(&mut web::ServiceConfig) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(configure))
+    }
+
+    /// No routes.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::new(|_| {})
+    }
+}
+
+impl fmt::Debug for Routes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Routes").finish_non_exhaustive()
+    }
 }
 
 /// Answers on `listener` until `stop` is cancelled.
@@ -37,9 +64,11 @@ pub struct Admin {
 /// # Errors
 /// When the listener cannot be used, or the server fails.
 pub async fn serve(listener: TcpListener, admin: Admin, stop: CancellationToken) -> io::Result<()> {
+    let routes = admin.routes.clone();
     let admin = web::Data::new(admin);
     let app = move || {
         App::new()
+            .configure(|config| (routes.0)(config))
             .app_data(admin.clone())
             .route("/health/live", web::get().to(live))
             .route("/health/ready", web::get().to(ready))

@@ -3,9 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
+use actix_web::{HttpResponse, web};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{Admin, Readiness, serve};
+use super::{Admin, Readiness, Routes, serve};
 use crate::lifecycle::{OnFailure, Tasks};
 use crate::metrics::Registry;
 
@@ -30,7 +31,7 @@ async fn ask(address: SocketAddr, path: &str) -> String {
 #[tokio::test]
 async fn probes_and_numbers_are_answered_until_the_stop() {
     let tasks = Tasks::new();
-    let admin = Admin { registry: Registry::new(), readiness: Readiness::new() };
+    let admin = Admin { registry: Registry::new(), readiness: Readiness::new(), routes: Routes::none() };
     admin.registry.meter().u64_counter("events.accepted").build().add(7, &[]);
     let address = start(&tasks, &admin);
     let (spool, store) = (admin.readiness.condition("spool"), admin.readiness.condition("store"));
@@ -56,10 +57,23 @@ async fn probes_and_numbers_are_answered_until_the_stop() {
 #[tokio::test]
 async fn a_client_that_says_nothing_does_not_hold_up_the_stop() {
     let tasks = Tasks::new();
-    let admin = Admin { registry: Registry::new(), readiness: Readiness::new() };
+    let admin = Admin { registry: Registry::new(), readiness: Readiness::new(), routes: Routes::none() };
     let address = start(&tasks, &admin);
     let silent = tokio::net::TcpStream::connect(address).await.unwrap();
     assert!(ask(address, "/health/live").await.starts_with("HTTP/1.1 200"));
     assert!(tasks.stop(Duration::from_secs(10)).await.is_empty());
     drop(silent);
+}
+
+#[tokio::test]
+async fn a_process_answers_its_own_routes_beside_the_probes() {
+    let tasks = Tasks::new();
+    let routes = Routes::new(|config| {
+        config.route("/own", web::get().to(|| async { HttpResponse::Ok().body("its own") }));
+    });
+    let admin = Admin { registry: Registry::new(), readiness: Readiness::new(), routes };
+    let address = start(&tasks, &admin);
+    assert!(ask(address, "/own").await.ends_with("its own"));
+    assert!(ask(address, "/health/live").await.starts_with("HTTP/1.1 200"));
+    tasks.stop(Duration::from_secs(5)).await;
 }

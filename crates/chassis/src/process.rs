@@ -8,13 +8,14 @@
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{self, Admin, Readiness};
+use crate::admin::{self, Admin, Readiness, Routes};
 use crate::lifecycle::{Cause, Failure, OnFailure, Tasks, sentence, termination};
 use crate::metrics::Registry;
 use crate::settings::{EXIT_USAGE, Mistakes, Reader, Settings, common};
@@ -35,6 +36,12 @@ pub struct Name {
 /// What every process has.
 #[derive(Debug)]
 pub struct Process {
+    /// Where probes come; taken when they are answered.
+    private: Mutex<Option<TcpListener>>,
+    /// Ends the private listener, last of all.
+    hush: CancellationToken,
+    /// The thread that answers.
+    serving: Mutex<Option<thread::JoinHandle<()>>>,
     /// Its tasks; their stop is the last thing of its life.
     pub tasks: Tasks,
     /// Its numbers.
@@ -116,20 +123,8 @@ fn common(name: Name, reader: &mut Reader) -> Option<Common> {
 /// From the start of telemetry to its end.
 async fn whole(common: Common, live: impl AsyncFnOnce(&Process) -> Result<(), Cause>) -> Result<(), Cause> {
     let telemetry = telemetry::start(&common.telemetry)?;
-    let process = Process { tasks: Tasks::new(), registry: Registry::new(), readiness: Readiness::new(), stop_grace: common.stop_grace };
     let ended = match listen(common.admin_port, "ADMIN_PORT") {
-        Ok(private) => {
-            // It answers while the process stops: not ready, still alive, numbers to the last.
-            let (admin, stop) =
-                (Admin { registry: process.registry.clone(), readiness: process.readiness.clone() }, CancellationToken::new());
-            let serving = apart(private, admin, stop.clone(), &process.tasks);
-            tracing::info!(admin_port = common.admin_port, "started");
-            let ended = live(&process).await;
-            stop.cancel();
-            process.tasks.stop(TASKS_PATIENCE).await;
-            drop(serving.join());
-            ended
-        }
+        Ok(private) => Process::new(private, common.stop_grace).run(live).await,
         Err(unusable) => Err(unusable.into()),
     };
     telemetry.stop();
@@ -137,6 +132,39 @@ async fn whole(common: Common, live: impl AsyncFnOnce(&Process) -> Result<(), Ca
 }
 
 impl Process {
+    /// A process that answers nobody yet.
+    fn new(private: TcpListener, stop_grace: Duration) -> Self {
+        Self {
+            private: Mutex::new(Some(private)),
+            hush: CancellationToken::new(),
+            serving: Mutex::default(),
+            tasks: Tasks::new(),
+            registry: Registry::new(),
+            readiness: Readiness::new(),
+            stop_grace,
+        }
+    }
+
+    /// Lives, then ends the tasks, then the private listener: while the process stops it answers to the last.
+    async fn run(self, live: impl AsyncFnOnce(&Self) -> Result<(), Cause>) -> Result<(), Cause> {
+        let ended = live(&self).await;
+        self.hush.cancel();
+        self.tasks.stop(TASKS_PATIENCE).await;
+        if let Some(serving) = self.serving.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            drop(serving.join());
+        }
+        ended
+    }
+
+    /// Answers probes and these routes from now on, on a thread of its own, so that a busy runtime does not look dead.
+    /// The first call counts.
+    pub fn answer(&self, routes: Routes) {
+        let Some(listener) = self.private.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let admin = Admin { registry: self.registry.clone(), readiness: self.readiness.clone(), routes };
+        let serving = apart(listener, admin, self.hush.clone(), &self.tasks);
+        *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = Some(serving);
+    }
+
     /// Waits until the process shall end: a signal, or the failure of a task that it cannot do without.
     ///
     /// # Errors
@@ -159,7 +187,7 @@ pub fn listen(port: u16, setting: &'static str) -> Result<TcpListener, Unusable>
     TcpListener::bind(address).map_err(|cause| Unusable { port, setting, cause })
 }
 
-/// Answers probes on a thread of its own, so that a busy runtime does not look dead.
+/// Serves on a thread of its own.
 fn apart(listener: TcpListener, admin: Admin, stop: CancellationToken, tasks: &Tasks) -> thread::JoinHandle<()> {
     let (told, failed) = oneshot::channel();
     tasks.spawn("admin listener", OnFailure::StopProcess, async move { failed.await.unwrap_or(Ok(())).map_err(Cause::from) });

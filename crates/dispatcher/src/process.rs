@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::Subscriber;
+use chassis::admin::Routes;
 use chassis::clock::SystemClock;
 use chassis::lifecycle::Cause;
 use chassis::process::{Name, Process, run as run_process};
@@ -57,6 +58,7 @@ async fn live(process: &Process, own: Own, subscriber: impl FnOnce(Topic) -> Arc
         meter: process.registry.meter(),
         readiness: process.readiness.clone(),
     };
+    process.answer(Routes::none());
     let running = stack::start(parts, &process.tasks)?;
     let ended = process.ends().await;
     let left = running.stop(process.stop_grace).await;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::Publisher;
+use chassis::admin::Routes;
 use chassis::clock::SystemClock;
 use chassis::lifecycle::Cause;
 use chassis::process::{Name, Process, listen, run as run_process};
@@ -60,6 +61,7 @@ async fn live(process: &Process, own: Own, publisher: impl FnOnce(Topic) -> Arc<
         meter: process.registry.meter(),
         readiness: process.readiness.clone(),
     };
+    process.answer(Routes::none());
     let running = stack::start(parts, public, &process.tasks)?;
     tracing::info!(port = own.port, "events may be sent");
     let ended = process.ends().await;

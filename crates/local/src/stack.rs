@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use broker::{Publisher, Subscriber, kafka, local, memory};
-use chassis::admin::{Admin, Readiness};
+use chassis::admin::{Admin, Readiness, Routes};
 use chassis::clock::SystemClock;
 use chassis::lifecycle::{OnFailure, Tasks};
 use chassis::metrics::Registry;
@@ -125,7 +125,7 @@ impl Stack {
             readiness: readiness.clone(),
         };
         let ingest = ingest::stack::start(parts, public, &tasks).context("start ingest")?;
-        let admin = chassis::admin::serve(private, Admin { registry, readiness }, tasks.stopping());
+        let admin = chassis::admin::serve(private, Admin { registry, readiness, routes: Routes::none() }, tasks.stopping());
         tasks.spawn("admin listener", OnFailure::StopProcess, async move { Ok(admin.await?) });
         keep_trimmed(topic.owned, dispatcher.clone(), &tasks);
 
