@@ -253,7 +253,7 @@ const TABLE: Columns = Columns("journal");
 
 impl JournalRow {
     /// Reads a row.
-    fn read(row: Model) -> Result<Self, Error> {
+    pub(crate) fn read(row: Model) -> Result<Self, Error> {
         Ok(Self {
             source_id: SourceId::new(row.source_id),
             event_id: EventId::new(row.event_id),

@@ -17,6 +17,7 @@ mod journal;
 mod commit;
 mod parked;
 mod dead;
+mod search;
 
 pub use account::Account;
 pub use commit::{Commit, End, Settled, Undecodable};
@@ -24,5 +25,6 @@ pub use dead::{DeadKind, DeadRow};
 pub use error::Error;
 pub use journal::{Counts, Cursor, JournalRow, PAGE_ROWS_MAX, Page, PublishedRow, Query};
 pub use parked::ParkedRow;
+pub use search::{DeadGroup, Found, Place, Search};
 pub use session::{NewSession, Rotated, RotatedSession, Rotation};
 pub use store::{Options, Store};

@@ -43,6 +43,8 @@ const INDEXES: &[(&str, &str, &[Key])] = &[
     ("session_expires_at", "session", &[("expires_at", IndexOrder::Asc)]),
     ("refresh_token_session", "refresh_token", &[("session_id", IndexOrder::Asc)]),
     ("journal_received_at", "journal", &[("source_id", IndexOrder::Asc), ("received_at", IndexOrder::Desc), ("event_id", IndexOrder::Asc)]),
+    ("journal_newest", "journal", &[("received_at", IndexOrder::Desc), ("source_id", IndexOrder::Asc), ("event_id", IndexOrder::Asc)]),
+    ("journal_trace_id", "journal", &[("trace_id", IndexOrder::Asc)]),
     ("journal_state_rank", "journal", &[("state_rank", IndexOrder::Asc)]),
     ("parked_due", "parked", &[("topic", IndexOrder::Asc), ("next_attempt_at", IndexOrder::Asc)]),
     ("dead_died_at", "dead", &[("died_at", IndexOrder::Desc)]),

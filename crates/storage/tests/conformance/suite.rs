@@ -11,6 +11,7 @@ mod sessions;
 mod journal;
 mod settling;
 mod parking;
+mod searching;
 mod lasting;
 mod cable;
 mod absence;
@@ -95,6 +96,10 @@ laws! {
         a_parked_event_that_is_parked_again_is_replaced
         a_delivered_event_is_neither_parked_nor_buried
         an_event_delivered_elsewhere_is_no_longer_parked;
+    searching:
+        pages_of_all_sources_come_newest_first_and_miss_none
+        every_condition_narrows_a_search
+        dead_letters_are_counted_by_reason;
     lasting:
         migrating_again_changes_nothing;
 }

@@ -1,0 +1,169 @@
+//! What operators ask of events of all sources: search in the journal, dead letters by reason.
+//!
+//! A search is answered from an index, a page at a time, newest first; whatever is asked for, an answer is bounded.
+
+use events_proxy_core::{DeadReason, EventId, Moment, SourceId, State};
+use sea_orm::sea_query::ExprTrait;
+use sea_orm::{ColumnTrait, Condition, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder, QuerySelect};
+
+use crate::entity::{dead, journal};
+use crate::journal::{JournalRow, PAGE_ROWS_MAX};
+use crate::value::{Columns, text};
+use crate::{Error, Store};
+
+/// Which events are looked for; what is not said matches all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Search {
+    /// Sent by this source.
+    pub source_id: Option<SourceId>,
+    /// With this id.
+    pub event_id: Option<EventId>,
+    /// Of this trace.
+    pub trace_id: Option<String>,
+    /// Of this kind.
+    pub name: Option<String>,
+    /// In this state.
+    pub state: Option<State>,
+    /// Dead for this reason.
+    pub reason: Option<DeadReason>,
+    /// Received at this moment or later.
+    pub from: Option<Moment>,
+    /// Received before this moment.
+    pub to: Option<Moment>,
+    /// Where the page before ended.
+    pub after: Option<Place>,
+    /// The most rows wanted: at least 1 and at most [`PAGE_ROWS_MAX`], whatever is asked for.
+    pub limit: u32,
+}
+
+/// A row's place among all events, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// When the event was received.
+    pub received_at: Moment,
+    /// Who sent it.
+    pub source_id: SourceId,
+    /// The sender's id for it.
+    pub event_id: EventId,
+}
+
+/// A page of a search.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Found {
+    /// The rows, newest first.
+    pub rows: Vec<JournalRow>,
+    /// Where the next page begins; `None` on the last one.
+    pub next: Option<Place>,
+}
+
+/// The dead letters of one reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeadGroup {
+    /// Why they are dead.
+    pub reason: DeadReason,
+    /// How many they are.
+    pub count: u64,
+    /// When the first of them died.
+    pub first_at: Moment,
+    /// When the last of them died.
+    pub last_at: Moment,
+}
+
+impl Store {
+    /// A page of events of all sources: newest first, those of one moment by source and id.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn search(&self, search: &Search) -> Result<Found, Error> {
+        use journal::Column;
+        let limit = search.limit.clamp(1, PAGE_ROWS_MAX);
+        let select = journal::Entity::find()
+            .filter(search.condition())
+            .order_by(Column::ReceivedAt, Order::Desc)
+            .order_by(Column::SourceId, Order::Asc)
+            .order_by(Column::EventId, Order::Asc)
+            .limit(u64::from(limit) + 1);
+        let models = self.answer(select.all(self.reader())).await?;
+        let mut rows = models.into_iter().map(JournalRow::read).collect::<Result<Vec<_>, _>>()?;
+        // The row beyond the limit is not shown; it only says that there is a next page.
+        let more = rows.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+        if more {
+            rows.pop();
+        }
+        let next = rows.last().filter(|_| more).map(|row| Place {
+            received_at: row.received_at,
+            source_id: row.source_id.clone(),
+            event_id: row.event_id.clone(),
+        });
+        Ok(Found { rows, next })
+    }
+
+    /// The dead letters counted by reason, the most first. Reads all of them: for pages, not for the path of an event.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn dead_groups(&self) -> Result<Vec<DeadGroup>, Error> {
+        use dead::Column;
+        let select = dead::Entity::find()
+            .select_only()
+            .column(Column::Reason)
+            .column_as(Column::Reason.count(), "letters")
+            .column_as(Column::DiedAt.min(), "first_at")
+            .column_as(Column::DiedAt.max(), "last_at")
+            .group_by(Column::Reason);
+        let groups = self.answer(select.into_model::<Group>().all(self.reader())).await?;
+        let mut groups = groups.into_iter().map(Group::read).collect::<Result<Vec<_>, _>>()?;
+        groups.sort_by_key(|group| (std::cmp::Reverse(group.count), group.reason.as_str()));
+        Ok(groups)
+    }
+}
+
+impl Search {
+    /// The rows that are asked for.
+    fn condition(&self) -> Condition {
+        use journal::Column;
+        let after = self.after.as_ref().map(|place| {
+            let at = place.received_at.as_micros();
+            let source = text(place.source_id.as_str());
+            let later_of_the_source = Column::SourceId.eq(source.clone()).and(Column::EventId.gt(text(place.event_id.as_str())));
+            let later_of_the_moment = Column::ReceivedAt.eq(at).and(Column::SourceId.gt(source).or(later_of_the_source));
+            // The first comparison follows from the second, but it is the one by which an index finds its place.
+            Condition::all().add(Column::ReceivedAt.lte(at)).add(Column::ReceivedAt.lt(at).or(later_of_the_moment))
+        });
+        Condition::all()
+            .add_option(self.source_id.as_ref().map(|source| Column::SourceId.eq(text(source.as_str()))))
+            .add_option(self.event_id.as_ref().map(|event| Column::EventId.eq(text(event.as_str()))))
+            .add_option(self.trace_id.as_ref().map(|trace| Column::TraceId.eq(text(trace))))
+            .add_option(self.name.as_ref().map(|name| Column::Name.eq(text(name))))
+            .add_option(self.state.map(|state| Column::StateRank.eq(state.rank())))
+            .add_option(self.reason.map(|reason| Column::DeadReason.eq(reason.as_str())))
+            .add_option(self.from.map(|from| Column::ReceivedAt.gte(from.as_micros())))
+            .add_option(self.to.map(|to| Column::ReceivedAt.lt(to.as_micros())))
+            .add_option(after)
+    }
+}
+
+/// The dead letters of one reason, as the database answers them.
+#[derive(Debug, FromQueryResult)]
+struct Group {
+    /// The reason's word.
+    reason: String,
+    /// How many.
+    letters: i64,
+    /// The earliest death.
+    first_at: i64,
+    /// The latest death.
+    last_at: i64,
+}
+
+impl Group {
+    /// Reads a row.
+    fn read(self) -> Result<DeadGroup, Error> {
+        Ok(DeadGroup {
+            reason: Columns("dead").reason("reason", &self.reason)?,
+            count: u64::try_from(self.letters).unwrap_or_default(),
+            first_at: Moment::from_micros(self.first_at),
+            last_at: Moment::from_micros(self.last_at),
+        })
+    }
+}
