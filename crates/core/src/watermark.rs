@@ -10,6 +10,8 @@
 
 use std::collections::VecDeque;
 
+use crate::Moment;
+
 /// One taken offset.
 #[derive(Debug, Clone, Copy)]
 struct Taken {
@@ -17,6 +19,8 @@ struct Taken {
     offset: u64,
     /// Its size, for the bound on bytes.
     bytes: usize,
+    /// Since when its event is with us.
+    since: Option<Moment>,
     /// Whether it is finished.
     done: bool,
 }
@@ -44,13 +48,29 @@ impl Watermark {
     /// Returns `false`, and takes nothing, if the offset was passed already.
     #[must_use]
     pub fn take(&mut self, offset: u64, bytes: usize) -> bool {
+        self.push(offset, bytes, None)
+    }
+
+    /// As [`Self::take`], for an event that has been with us since that moment.
+    #[must_use]
+    pub fn take_since(&mut self, offset: u64, bytes: usize, since: Moment) -> bool {
+        self.push(offset, bytes, Some(since))
+    }
+
+    /// Takes an offset, unless it was passed.
+    fn push(&mut self, offset: u64, bytes: usize, since: Option<Moment>) -> bool {
         if offset < self.next {
             return false;
         }
-        self.taken.push_back(Taken { offset, bytes, done: false });
+        self.taken.push_back(Taken { offset, bytes, since, done: false });
         self.bytes += bytes;
         self.next = offset + 1;
         true
+    }
+
+    /// Goes on at an offset: those before it that were not taken do not exist any more, and count as done.
+    pub fn pass_to(&mut self, offset: u64) {
+        self.next = self.next.max(offset);
     }
 
     /// Marks an offset done. An offset that is not under way is ignored: it was finished before.
@@ -74,6 +94,12 @@ impl Watermark {
         self.taken.front().map_or(self.next, |first| first.offset)
     }
 
+    /// Since when the first unfinished event is with us, if that was told.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Moment> {
+        self.taken.front().and_then(|first| first.since)
+    }
+
     /// How many offsets lie between the first unfinished one and the last one taken.
     #[must_use]
     pub fn span(&self) -> usize {
@@ -92,17 +118,32 @@ mod tests {
     use proptest::prelude::*;
 
     use super::Watermark;
+    use crate::Moment;
 
     #[test]
     fn the_first_unfinished_offset_holds_the_commit_back() {
         let mut mark = Watermark::new(17);
         for offset in 17..22 {
-            assert!(mark.take(offset, 10));
+            assert!(mark.take_since(offset, 10, Moment::from_micros(i64::try_from(offset).unwrap())));
         }
         for offset in [18, 20, 17] {
             mark.finish(offset);
         }
         assert_eq!((mark.committable(), mark.span(), mark.span_bytes()), (19, 3, 30));
+        assert_eq!(mark.oldest(), Some(Moment::from_micros(19)));
+    }
+
+    #[test]
+    fn offsets_that_are_gone_are_passed_once_what_lies_before_them_is_done() {
+        let mut mark = Watermark::new(5);
+        assert!(mark.take(5, 1));
+        mark.pass_to(40);
+        assert_eq!(mark.committable(), 5);
+        assert!(!mark.take(39, 1));
+        mark.finish(5);
+        assert_eq!((mark.committable(), mark.oldest()), (40, None));
+        mark.pass_to(7);
+        assert_eq!(mark.committable(), 40);
     }
 
     #[test]
