@@ -50,6 +50,8 @@ pub struct Process {
     pub readiness: Readiness,
     /// How long a stop may take.
     pub stop_grace: Duration,
+    /// What this replica is called.
+    pub replica: String,
 }
 
 /// Why the private port cannot be used.
@@ -124,7 +126,7 @@ fn common(name: Name, reader: &mut Reader) -> Option<Common> {
 async fn whole(common: Common, live: impl AsyncFnOnce(&Process) -> Result<(), Cause>) -> Result<(), Cause> {
     let telemetry = telemetry::start(&common.telemetry)?;
     let ended = match listen(common.admin_port, "ADMIN_PORT") {
-        Ok(private) => Process::new(private, common.stop_grace).run(live).await,
+        Ok(private) => Process::new(private, common.stop_grace, common.telemetry.replica.clone()).run(live).await,
         Err(unusable) => Err(unusable.into()),
     };
     telemetry.stop();
@@ -133,7 +135,7 @@ async fn whole(common: Common, live: impl AsyncFnOnce(&Process) -> Result<(), Ca
 
 impl Process {
     /// A process that answers nobody yet.
-    fn new(private: TcpListener, stop_grace: Duration) -> Self {
+    fn new(private: TcpListener, stop_grace: Duration, replica: String) -> Self {
         Self {
             private: Mutex::new(Some(private)),
             hush: CancellationToken::new(),
@@ -142,6 +144,7 @@ impl Process {
             registry: Registry::new(),
             readiness: Readiness::new(),
             stop_grace,
+            replica,
         }
     }
 

@@ -54,6 +54,13 @@ impl Breaker {
         }
     }
 
+    /// Whoever was let pass made no attempt: the next one may be the probe.
+    pub(crate) fn passed_over(&self) {
+        if let Some(open) = &mut self.state().open {
+            open.probe_at = Instant::now();
+        }
+    }
+
     /// Says whether it is open.
     pub(crate) fn is_open(&self) -> bool {
         self.state().open.is_some()
@@ -116,6 +123,15 @@ mod tests {
         breaker.works();
         breaker.pass().await;
         assert!(!breaker.is_open());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_was_never_made_leaves_its_place_to_another() {
+        let breaker = Breaker::default();
+        (0..FAILURES).for_each(|_| breaker.fails("refused"));
+        breaker.pass().await;
+        breaker.passed_over();
+        assert!(timeout(Duration::from_secs(1), breaker.pass()).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

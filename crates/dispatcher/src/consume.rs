@@ -1,8 +1,11 @@
 //! Stage 6 of 10 — consume: reads the event from the topic and starts it on its way.
 //!
 //! Laws: no offset is passed over silently: what cannot be read becomes a dead row, what has ended already is counted, and
-//! an offset that the topic does not have is an alarm. What is read ahead is bounded, in records and in bytes.
+//! offsets that the topic dropped are an alarm and counted among the dead. What is read ahead is bounded, in records and in
+//! bytes. With an order, an event starts when the one before it of its source has ended.
 //! Next: `crates/dispatcher/src/enrich.rs`.
+
+mod lanes;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,13 +16,16 @@ use chassis::admin::Condition;
 use chassis::lifecycle::Cause;
 use events_proxy_core::Envelope;
 use events_proxy_core::envelope::Record;
-use storage::{Store, Undecodable};
+use storage::{Expired, Store, Undecodable};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
+use crate::own::hold::Hold;
 use crate::path::{Journey, Path};
 use crate::settle::{Ended, Key, Ledger};
 use chassis::lifecycle::sentence;
+pub use lanes::Order;
+use lanes::{Lanes, Traveller};
 
 /// What is read at once.
 const FETCH: FetchLimit = FetchLimit { max_bytes: 512 * 1024, max_wait: Duration::from_millis(500) };
@@ -42,10 +48,14 @@ pub(crate) struct Consumer {
     pub(crate) subscriber: Arc<dyn Subscriber>,
     /// Knows what has ended before.
     pub(crate) store: Store,
+    /// The partition's lease.
+    pub(crate) hold: Arc<Hold>,
     /// Where the partition stands.
     pub(crate) ledger: Arc<Ledger>,
     /// How far it is read ahead.
     pub(crate) span: Span,
+    /// Whether events of a source wait for each other.
+    pub(crate) order: Order,
     /// The way of every event.
     pub(crate) path: Arc<Path>,
     /// Bounds the events under way, over all partitions.
@@ -56,36 +66,42 @@ pub(crate) struct Consumer {
     pub(crate) condition: Condition,
 }
 
-/// The process stops.
-struct Stopping;
+/// The partition is left.
+struct Left;
 
 impl Consumer {
-    /// Reads until the process stops, then waits for the events under way.
+    /// Reads until the partition is left, then waits for the events under way.
     pub(crate) async fn consume(self, from: u64) -> Result<(), Cause> {
         let mut events = JoinSet::new();
-        self.read(from, &mut events).await.err();
+        let mut lanes = Lanes::new(self.order);
+        self.read(from, &mut lanes, &mut events).await.err();
         while let Some(ended) = events.join_next().await {
             ended?;
         }
         Ok(())
     }
 
-    /// Reads on and on; ends only when the process stops.
-    async fn read(&self, mut from: u64, events: &mut JoinSet<()>) -> Result<(), Stopping> {
+    /// Reads on and on; ends only when the partition is left.
+    async fn read(&self, mut from: u64, lanes: &mut Lanes, events: &mut JoinSet<()>) -> Result<(), Left> {
         let mut pause = PAUSE.0;
         loop {
             while let Some(ended) = events.try_join_next() {
-                ended.map_err(|_| Stopping)?;
+                ended.map_err(|_| Left)?;
             }
             self.room().await?;
-            match self.unless_stopping(self.subscriber.fetch(self.ledger.partition, from, FETCH)).await? {
+            match self.unless_left(self.subscriber.fetch(self.ledger.partition, from, FETCH)).await? {
                 Ok(fetched) => {
                     self.condition.ready();
                     pause = PAUSE.0;
                     self.ledger.ends_at(fetched.end);
                     from = fetched.next;
                     self.path.metrics.consumed(fetched.records.len());
-                    self.start(fetched.records, events).await?;
+                    self.start(fetched.records, lanes, events).await?;
+                }
+                Err(FetchError::OutOfRange { bounds, .. }) if from < bounds.earliest => {
+                    self.expire(from, bounds.earliest).await;
+                    self.ledger.ends_at(bounds.end);
+                    from = bounds.earliest;
                 }
                 Err(FetchError::Unreadable { offset, cause, .. }) => {
                     self.bury(offset, Record::default(), cause.to_string()).await;
@@ -93,7 +109,7 @@ impl Consumer {
                 }
                 Err(error) => {
                     self.trouble(&error);
-                    self.unless_stopping(tokio::time::sleep(pause)).await?;
+                    self.unless_left(tokio::time::sleep(pause)).await?;
                     pause = (pause * 2).min(PAUSE.1);
                 }
             }
@@ -107,7 +123,7 @@ impl Consumer {
             FetchError::OutOfRange { .. } => {
                 tracing::error!(
                     error = told,
-                    "records are gone, or the topic is another one: this partition stands still until somebody decides"
+                    "the topic ends before what was settled, so it is another one: this partition stands still until somebody decides"
                 );
                 self.condition.not_ready(told);
             }
@@ -119,7 +135,7 @@ impl Consumer {
     }
 
     /// Waits until the window has room.
-    async fn room(&self) -> Result<(), Stopping> {
+    async fn room(&self) -> Result<(), Left> {
         loop {
             let smaller = self.ledger.smaller.notified();
             let has_room = {
@@ -129,18 +145,19 @@ impl Consumer {
             if has_room {
                 return Ok(());
             }
-            self.unless_stopping(smaller).await?;
+            self.unless_left(smaller).await?;
         }
     }
 
     /// Starts each record on its way.
-    async fn start(&self, records: Vec<Received>, events: &mut JoinSet<()>) -> Result<(), Stopping> {
+    async fn start(&self, records: Vec<Received>, lanes: &mut Lanes, events: &mut JoinSet<()>) -> Result<(), Left> {
         let consumed_at = self.path.clock.now();
         let decoded: Vec<_> = records.into_iter().map(|received| (Envelope::decode(&received.record), received)).collect();
         let keys: Vec<Key> = decoded.iter().filter_map(|(envelope, _)| envelope.as_ref().ok()).map(key).collect();
         let over = self.over(&keys).await?;
         for (envelope, Received { offset, record }) in decoded {
-            if !self.ledger.window().take(offset, record.bytes()) {
+            let since = envelope.as_ref().map_or(consumed_at, |envelope| envelope.received_at);
+            if !self.ledger.window().take_since(offset, record.bytes(), since) {
                 continue;
             }
             let envelope = match envelope {
@@ -155,14 +172,17 @@ impl Consumer {
                 self.hand_on(Ended::Repeat(offset)).await;
                 continue;
             }
-            let permit = self.unless_stopping(Arc::clone(&self.under_way).acquire_owned()).await?;
+            let (hold, place) = (Arc::clone(&self.hold), (self.ledger.partition, offset));
+            let turn = lanes.turn(&envelope.source_id);
+            let journey = Journey { hold, envelope, record, place, consumed_at, attempts: Vec::new() };
+            let permit = self.unless_left(Arc::clone(&self.under_way).acquire_owned()).await?;
             let (path, ended, ledger) = (Arc::clone(&self.path), self.ended.clone(), Arc::clone(&self.ledger));
-            let journey = Journey { envelope, record, place: (ledger.partition, offset), consumed_at, attempts: Vec::new() };
+            let traveller = Traveller { path, turn, order: self.order };
             events.spawn(async move {
-                match path.travel(journey).await {
+                match traveller.travel(journey).await {
                     // A closed settlement means that it has failed, which stops the process.
                     Some(settled) => drop(ended.send(Ended::Event(Box::new(settled))).await),
-                    None => ledger.give_up(&key),
+                    None => ledger.give_up(&key, offset),
                 }
                 drop(permit);
             });
@@ -170,14 +190,29 @@ impl Consumer {
         Ok(())
     }
 
-    /// The events among these that have ended before; asks until the storage answers.
-    async fn over(&self, keys: &[Key]) -> Result<HashSet<Key>, Stopping> {
+    /// Records that offsets are gone for good, and says so: nobody can deliver them any more.
+    async fn expire(&self, first: u64, end: u64) {
+        tracing::error!(
+            partition = self.ledger.partition,
+            first,
+            end,
+            records = end - first,
+            "the topic dropped records before they were read: they are lost, and counted among the dead"
+        );
+        // They stand as one unfinished record until the settlement has stored them: no commit passes them before.
+        let found_at = self.path.clock.now();
+        let _known = self.ledger.window().take_since(first, 0, found_at);
+        self.hand_on(Ended::Expired(Expired { first, end, found_at })).await;
+    }
+
+    /// The events among these that have ended before, or are parked; asks until the storage answers.
+    async fn over(&self, keys: &[Key]) -> Result<HashSet<Key>, Left> {
         let (mut pause, mut failures) = (PAUSE.0, 0_u32);
         loop {
             if keys.is_empty() {
                 return Ok(HashSet::new());
             }
-            match self.unless_stopping(self.store.delivered_among(keys)).await? {
+            match self.unless_left(self.store.settled_among(keys)).await? {
                 Ok(over) => return Ok(over),
                 Err(error) => {
                     failures = failures.saturating_add(1);
@@ -190,7 +225,7 @@ impl Consumer {
                     }
                 }
             }
-            self.unless_stopping(tokio::time::sleep(pause)).await?;
+            self.unless_left(tokio::time::sleep(pause)).await?;
             pause = (pause * 2).min(PAUSE.1);
         }
     }
@@ -198,7 +233,7 @@ impl Consumer {
     /// Makes a dead row of a record that is no event; the partition goes on.
     async fn bury(&self, offset: u64, record: Record, detail: String) {
         // A record that could not even be read has not been taken yet; taking it twice changes nothing.
-        let _known = self.ledger.window().take(offset, record.bytes());
+        let _known = self.ledger.window().take_since(offset, record.bytes(), self.path.clock.now());
         let undecodable = Undecodable { partition: self.ledger.partition, offset, record, detail, at: self.path.clock.now() };
         self.hand_on(Ended::Undecodable(Box::new(undecodable))).await;
     }
@@ -209,14 +244,9 @@ impl Consumer {
         drop(self.ended.send(ended).await);
     }
 
-    /// Waits for something, unless the process stops.
-    async fn unless_stopping<T>(&self, wait: impl Future<Output = T>) -> Result<T, Stopping> {
-        // Both arms are cancel-safe: a fetch changes nothing, a permit that is not taken stays.
-        tokio::select! {
-            biased;
-            () = self.path.stopping.cancelled() => Err(Stopping),
-            done = wait => Ok(done),
-        }
+    /// Waits for something, unless the partition is left.
+    async fn unless_left<T>(&self, wait: impl Future<Output = T>) -> Result<T, Left> {
+        self.hold.unless_left(wait).await.ok_or(Left)
     }
 }
 

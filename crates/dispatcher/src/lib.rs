@@ -3,6 +3,9 @@
 pub mod settings;
 pub mod process;
 pub mod stack;
+pub mod own;
+mod desk;
+mod backlog;
 mod consume;
 mod path;
 mod enrich;
@@ -14,5 +17,6 @@ mod settle;
 mod park;
 mod metrics;
 
+pub use consume::Order;
 pub use metrics::Numbers;
 pub use path::Patience;

@@ -20,7 +20,7 @@ pub struct Numbers {
     pub delivered: u64,
     /// Attempts beyond an event's first.
     pub retried: u64,
-    /// Events that are parked now.
+    /// Events that are parked now, of this replica's partitions.
     pub parked: u64,
     /// Events that died.
     pub dead: u64,
@@ -46,8 +46,6 @@ struct Instruments {
     /// For [`Numbers`].
     retried: AtomicU64,
     /// For [`Numbers`].
-    parked: AtomicU64,
-    /// For [`Numbers`].
     dead: AtomicU64,
     /// Records read.
     events_consumed: Counter<u64>,
@@ -59,6 +57,16 @@ struct Instruments {
     duplicates: Counter<u64>,
     /// Commits that failed.
     commit_failures: Counter<u64>,
+    /// Commits that were fenced.
+    commits_fenced: Counter<u64>,
+    /// Partitions that were claimed.
+    epoch_changes: Counter<u64>,
+    /// Partitions that were lost.
+    leases_lost: Counter<u64>,
+    /// Beats that failed.
+    beat_failures: Counter<u64>,
+    /// Records that the topic dropped.
+    events_expired: Counter<u64>,
     /// Time of an attempt.
     attempt_duration: Histogram<f64>,
     /// Time from an event's receipt to its end.
@@ -75,13 +83,17 @@ impl Metrics {
             in_flight: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
             retried: AtomicU64::new(0),
-            parked: AtomicU64::new(0),
             dead: AtomicU64::new(0),
             events_consumed: counter("events.consumed", "Records read from the topic"),
             attempts: counter("delivery.attempts", "Calls of the target, by outcome"),
             events_settled: counter("events.settled", "Events by how they ended, parked ones each time"),
             duplicates: counter("events.duplicates", "Records passed over because their event has ended or is under way"),
             commit_failures: counter("commit.failures", "Commits that the storage did not take; each is tried again"),
+            commits_fenced: counter("commits.fenced", "Commits under an epoch that was over; nothing of them was written"),
+            epoch_changes: counter("dispatch.epoch.changes", "Partitions claimed by this replica"),
+            leases_lost: counter("dispatch.leases.lost", "Partitions that went to another before they were given back"),
+            beat_failures: counter("dispatch.beat.failures", "Renewals of leases that the storage did not take"),
+            events_expired: counter("events.expired", "Records that the topic dropped before they were read; they count as dead"),
             attempt_duration: histogram("delivery.attempt.duration", "Time of one call of the target"),
             event_duration: histogram("events.duration", "Time from an event's receipt to its end"),
         }))
@@ -135,11 +147,36 @@ impl Metrics {
         tracing::warn!(event.id = event_id, reason, detail, "an event is dead: its payload and attempts are kept");
     }
 
-    /// The number of parked events changed.
-    pub(crate) fn parked(&self, more: i64) {
-        let by = more.unsigned_abs();
-        let change = |old: u64| Some(if more < 0 { old.saturating_sub(by) } else { old.saturating_add(by) });
-        self.0.parked.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change).ok();
+    /// The topic dropped records before they were read, and this is stored.
+    pub(crate) fn expired(&self, records: u64) {
+        self.0.dead.fetch_add(records, Ordering::Relaxed);
+        self.0.events_expired.add(records, &[]);
+    }
+
+    /// A partition was claimed.
+    pub(crate) fn epoch_changed(&self) {
+        self.0.epoch_changes.add(1, &[]);
+    }
+
+    /// A partition belongs to another before we gave it back.
+    pub(crate) fn lost(&self, partition: u32) {
+        self.0.leases_lost.add(1, &[]);
+        tracing::warn!(partition, "a partition belongs to another: it is dropped, and what was in flight may be delivered twice");
+    }
+
+    /// A commit was fenced.
+    pub(crate) fn fenced(&self, partition: u32, epoch: u64) {
+        self.0.commits_fenced.add(1, &[]);
+        tracing::warn!(partition, epoch, "a commit was fenced: its epoch is over, and nothing of it was written");
+    }
+
+    /// The database did not take a beat.
+    pub(crate) fn beat_failed(&self, failures: u32, error: &storage::Error) {
+        self.0.beat_failures.add(1, &[]);
+        // As with commits: an outage does not fill the log.
+        if failures.is_power_of_two() {
+            tracing::warn!(failures, error = sentence(error), "leases cannot be renewed; attempts pause before they run out");
+        }
     }
 
     /// The storage did not take a commit.
@@ -152,9 +189,8 @@ impl Metrics {
     }
 
     /// The figures so far, with what others know.
-    pub(crate) fn numbers(&self, limit_used: f64, unended: u64) -> Numbers {
+    pub(crate) fn numbers(&self, limit_used: f64, unended: u64, parked: u64) -> Numbers {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let parked = read(&self.0.parked);
         Numbers {
             consumed: read(&self.0.consumed),
             in_flight: read(&self.0.in_flight),

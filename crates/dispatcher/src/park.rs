@@ -1,6 +1,8 @@
 //! Events that failed for a while and are tried again later: read when they are due, led along the same path.
+//!
+//! Law: a parked event is tried by the owner of its partition alone.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +12,9 @@ use storage::{ParkedRow, Store};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 
+use crate::desk::{Desk, Desks};
 use crate::path::{Journey, Path};
 use crate::settle::{Ended, Ledger};
 use chassis::lifecycle::sentence;
@@ -20,8 +24,8 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// How many are taken at once.
 const DUE_MAX: u32 = 200;
 
-/// A partition's ledger and the way to its settlement.
-pub(crate) type Desk = (Arc<Ledger>, mpsc::Sender<Ended>);
+/// A partition's desk and the way to its settlement.
+type Way = (Desk, mpsc::Sender<Ended>);
 
 /// Tries parked events again.
 #[derive(Debug)]
@@ -30,12 +34,14 @@ pub(crate) struct Parked {
     pub(crate) store: Store,
     /// Their topic.
     pub(crate) topic: Arc<str>,
-    /// Each partition's desk.
-    pub(crate) desks: HashMap<u32, Desk>,
+    /// The partitions that are owned.
+    pub(crate) desks: Desks,
     /// The way of every event.
     pub(crate) path: Arc<Path>,
     /// Bounds the events under way.
     pub(crate) under_way: Arc<Semaphore>,
+    /// Cancelled when the process stops.
+    pub(crate) stopping: CancellationToken,
 }
 
 impl Parked {
@@ -50,7 +56,7 @@ impl Parked {
             }
             // Both arms are cancel-safe: an event that was read and not started stays parked.
             tokio::select! {
-                () = self.path.stopping.cancelled() => break,
+                () = self.stopping.cancelled() => break,
                 _ = tick.tick(), if !self.path.breaker.is_open() => self.start(&mut events).await,
                 () = tokio::time::sleep(INTERVAL), if self.path.breaker.is_open() => {}
             }
@@ -63,47 +69,61 @@ impl Parked {
 
     /// Starts what is due.
     async fn start(&self, events: &mut JoinSet<()>) {
-        let due = match self.store.due(&self.topic, self.path.clock.now(), DUE_MAX).await {
+        let partitions = self.desks.partitions();
+        if partitions.is_empty() {
+            return;
+        }
+        // What was under way before the question may be answered although it ends meanwhile: it is not started again.
+        let retried: HashSet<(u32, u64)> = self.desks.ledgers().iter().flat_map(|ledger| places(ledger)).collect();
+        let due = match self.store.due(&self.topic, &partitions, self.path.clock.now(), DUE_MAX).await {
             Ok(due) => due,
             Err(error) => {
                 tracing::debug!(error = sentence(&error), "cannot read parked events; it is tried again");
                 return;
             }
         };
-        for row in due {
+        for row in due.into_iter().filter(|row| !retried.contains(&(row.partition, row.offset))) {
             let Ok(permit) = Arc::clone(&self.under_way).acquire_owned().await else { return };
-            if let Some(journey) = self.journey(row) {
-                let (path, (desk, ended)) = (Arc::clone(&self.path), journey.1);
+            // Looked up anew for each: a partition may have gone while the one before waited for its turn.
+            let at = self.desks.at(row.partition);
+            if let Some((journey, (desk, ended))) = at.and_then(|way| journey(way, row)) {
+                let path = Arc::clone(&self.path);
                 events.spawn(async move {
-                    let key = (journey.0.envelope.source_id.clone(), journey.0.envelope.event.id.clone());
-                    match path.travel(journey.0).await {
+                    let key = (journey.envelope.source_id.clone(), journey.envelope.event.id.clone());
+                    let (_, offset) = journey.place;
+                    match path.travel(journey).await {
                         // A closed settlement means that it has failed, which stops the process.
                         Some(settled) => drop(ended.send(Ended::Parked(Box::new(settled))).await),
-                        None => desk.give_up(&key),
+                        None => desk.ledger.give_up(&key, offset),
                     }
                     drop(permit);
                 });
             }
         }
     }
+}
 
-    /// A parked event's next journey; none while it is under way already.
-    fn journey(&self, row: ParkedRow) -> Option<(Journey, Desk)> {
-        let desk = self.desks.get(&row.partition)?.clone();
-        let envelope = match Envelope::decode(&row.record) {
-            Ok(envelope) => envelope,
-            Err(error) => {
-                tracing::error!(
-                    partition = row.partition,
-                    offset = row.offset,
-                    error = sentence(&error),
-                    "a parked event cannot be read; it stays parked"
-                );
-                return None;
-            }
-        };
-        let begun = desk.0.begin(&(envelope.source_id.clone(), envelope.event.id.clone()));
-        let place = (row.partition, row.offset);
-        begun.then_some((Journey { envelope, record: row.record, place, consumed_at: row.consumed_at, attempts: row.attempts }, desk))
-    }
+/// Where a partition's parked events lie that are under way.
+fn places(ledger: &Ledger) -> impl Iterator<Item = (u32, u64)> + use<> {
+    let partition = ledger.partition;
+    ledger.retried().into_iter().map(move |offset| (partition, offset))
+}
+
+/// A parked event's next journey; none while it is under way already.
+fn journey(way: Way, row: ParkedRow) -> Option<(Journey, Way)> {
+    let envelope = match Envelope::decode(&row.record) {
+        Ok(envelope) => envelope,
+        Err(error) => {
+            tracing::error!(
+                partition = row.partition,
+                offset = row.offset,
+                error = sentence(&error),
+                "a parked event cannot be read; it stays parked"
+            );
+            return None;
+        }
+    };
+    let begun = way.0.ledger.begin_again(&(envelope.source_id.clone(), envelope.event.id.clone()), row.offset);
+    let (hold, place) = (Arc::clone(&way.0.hold), (row.partition, row.offset));
+    begun.then_some((Journey { hold, envelope, record: row.record, place, consumed_at: row.consumed_at, attempts: row.attempts }, way))
 }

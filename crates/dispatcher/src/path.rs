@@ -12,7 +12,6 @@ use events_proxy_core::{Attempt, DeadReason, Envelope, Moment, Outcome};
 use storage::{End, Settled};
 use tokio::time::Instant;
 use tokio_retry::strategy::{ExponentialBackoff, jitter};
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::breaker::Breaker;
@@ -20,6 +19,7 @@ use crate::classify::Verdict;
 use crate::deliver::{Deliver, Order};
 use crate::enrich::Brands;
 use crate::metrics::Metrics;
+use crate::own::hold::Hold;
 use crate::pace::Pace;
 
 /// How long the target is left alone when it says that it is too fast and not for how long.
@@ -57,13 +57,13 @@ pub(crate) struct Path {
     pub(crate) clock: Arc<dyn Clock>,
     /// Counts.
     pub(crate) metrics: Metrics,
-    /// Cancelled when nothing new is to be sent.
-    pub(crate) stopping: CancellationToken,
 }
 
 /// An event to be brought to an end.
 #[derive(Debug)]
 pub(crate) struct Journey {
+    /// The lease that it is sent under.
+    pub(crate) hold: Arc<Hold>,
     /// The event.
     pub(crate) envelope: Envelope,
     /// Its record, for when it is parked or dies.
@@ -76,15 +76,23 @@ pub(crate) struct Journey {
     pub(crate) attempts: Vec<Attempt>,
 }
 
+impl Journey {
+    /// The same journey once more, for whoever may have to begin it anew.
+    pub(crate) fn again(&self) -> Self {
+        let (envelope, record) = (self.envelope.clone(), self.record.clone());
+        Self { hold: Arc::clone(&self.hold), envelope, record, attempts: self.attempts.clone(), ..*self }
+    }
+}
+
 impl Path {
-    /// Brings an event to its end, or parks it; `None` when the process stops before that: nothing was recorded then,
+    /// Brings an event to its end, or parks it; `None` when its partition is left before that: nothing was recorded then,
     /// and the event comes again.
     pub(crate) async fn travel(&self, journey: Journey) -> Option<Settled> {
-        let Journey { envelope, record, place: (partition, offset), consumed_at, mut attempts } = journey;
+        let Journey { hold, envelope, record, place: (partition, offset), consumed_at, mut attempts } = journey;
         let span = tracing::info_span!("consume");
         chassis::trace::adopt(&span, &envelope.trace);
         let brand = span.in_scope(|| tracing::info_span!("enrich").in_scope(|| self.brands.enrich(&envelope.source_id)));
-        let end = self.tries(&envelope, &brand, &mut attempts).instrument(span.clone()).await?;
+        let end = self.tries(&hold, (&envelope, &brand), &mut attempts).instrument(span.clone()).await?;
         let trace_id = envelope.trace.trace_id().to_owned();
         if let End::Dead { reason, detail } = &end {
             self.metrics.died(envelope.event.id.as_str(), reason.as_str(), detail);
@@ -110,11 +118,11 @@ impl Path {
     }
 
     /// Tries until it is clear how the event ends this time.
-    async fn tries(&self, envelope: &Envelope, brand: &str, attempts: &mut Vec<Attempt>) -> Option<End> {
+    async fn tries(&self, hold: &Hold, event: (&Envelope, &str), attempts: &mut Vec<Attempt>) -> Option<End> {
         let mut pauses = backoff(self.patience);
         let mut in_place = 0_u32;
         loop {
-            let verdict = self.once(envelope, brand, attempts).await?;
+            let verdict = self.once(hold, event, attempts).await?;
             match verdict.outcome {
                 Outcome::Delivered => return Some(End::Delivered),
                 Outcome::Refused => return Some(End::Dead { reason: DeadReason::Refused, detail: verdict.detail }),
@@ -133,16 +141,19 @@ impl Path {
                         return Some(End::Parked { next_attempt_at: self.clock.now().plus(self.parking(made)) });
                     }
                     let pause = pauses.next().unwrap_or(self.patience.backoff.1);
-                    self.unless_stopping(tokio::time::sleep(pause.max(verdict.retry_after.unwrap_or_default().min(THROTTLE_MAX)))).await?;
+                    hold.unless_left(tokio::time::sleep(pause.max(verdict.retry_after.unwrap_or_default().min(THROTTLE_MAX)))).await?;
                 }
             }
         }
     }
 
-    /// One attempt, paid for by a slot; `None` when the process stops before it was made.
-    async fn once(&self, envelope: &Envelope, brand: &str, attempts: &mut Vec<Attempt>) -> Option<Verdict> {
-        self.unless_stopping(self.breaker.pass()).await?;
-        self.unless_stopping(self.pace.slot().instrument(tracing::info_span!("pace"))).await?;
+    /// One attempt, paid for by a slot; `None` when the partition is left before it was made.
+    async fn once(&self, hold: &Hold, (envelope, brand): (&Envelope, &str), attempts: &mut Vec<Attempt>) -> Option<Verdict> {
+        hold.unless_left(self.breaker.pass()).await?;
+        if self.slot(hold).await.is_none() {
+            self.breaker.passed_over();
+            return None;
+        }
         let span = tracing::info_span!("deliver");
         let trace = chassis::trace::context(&span);
         let in_flight = self.metrics.attempting();
@@ -174,13 +185,15 @@ impl Path {
         Some(verdict)
     }
 
-    /// Waits for something, unless the process stops.
-    async fn unless_stopping<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
-        // Both arms are cancel-safe: what is waited for gives nothing away when it is dropped.
-        tokio::select! {
-            biased;
-            () = self.stopping.cancelled() => None,
-            done = wait => Some(done),
+    /// Waits for a slot at a time when the lease permits an attempt; `None` when the partition is left before.
+    async fn slot(&self, hold: &Hold) -> Option<()> {
+        loop {
+            hold.permitted().await?;
+            hold.unless_left(self.pace.slot().instrument(tracing::info_span!("pace"))).await?;
+            // A slot that comes when the lease has run short is lost: the target sees one request less.
+            if hold.permits() {
+                return Some(());
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use chassis::lifecycle::Cause;
 use chassis::process::{Name, Process, run as run_process};
 use chassis::settings::Reader;
 use chassis::settings::common::{self, Topic};
-use storage::Store;
+use storage::{Member, Store};
 
 use crate::settings::Settings;
 use crate::stack::{self, Parts};
@@ -47,12 +47,20 @@ impl Own {
     }
 }
 
+/// Who this process is among its like: never the same as another life of this replica, whose leases are not its own.
+fn member(replica: &str) -> Member {
+    Member { id: format!("{replica}/{}", chassis::replica::name(None)), pod: replica.to_owned() }
+}
+
 /// Starts, waits for the end, stops.
 async fn live(process: &Process, own: Own, subscriber: impl FnOnce(Topic) -> Arc<dyn Subscriber>) -> Result<(), Cause> {
+    let retention = own.dispatcher.retention;
     let parts = Parts {
         settings: own.dispatcher,
         store: Store::connect(&own.storage).await?,
         topic: own.topic.name.clone(),
+        member: member(&process.replica),
+        retention: Some(retention),
         subscriber: subscriber(own.topic),
         clock: Arc::new(SystemClock),
         meter: process.registry.meter(),

@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use chassis::settings::{Reader, common};
 
+use crate::consume::Order;
+use crate::own::plan::Terms;
 use crate::path::Patience;
+
+/// A day.
+const DAY_SECONDS: u64 = 86_400;
 
 /// What the dispatcher needs to know.
 #[derive(Debug, Clone)]
@@ -27,8 +32,16 @@ pub struct Settings {
     pub span_records_max: usize,
     /// How far a partition is read ahead: bytes.
     pub span_bytes_max: usize,
+    /// Whether events of a source wait for each other.
+    pub order: Order,
+    /// The times that leases live by.
+    pub terms: Terms,
+    /// How long the brokers keep what is on the topic.
+    pub retention: Duration,
     /// Rows of one transaction.
     pub batch_max: usize,
+    /// How many days the journal is kept.
+    pub journal_days: u32,
 }
 
 impl Settings {
@@ -44,7 +57,16 @@ impl Settings {
         let in_flight_max = reader.number("delivery_in_flight_max", 1..=100_000);
         let span_records_max = reader.number("delivery_span_records_max", 1..=1_000_000);
         let span_bytes_max = reader.number("delivery_span_bytes_max", 65_536..=1_073_741_824);
+        let order = reader.one_of("delivery_order", &[("none", Order::None), ("key", Order::Source)]);
+        let terms = timeout.and_then(|timeout| terms(reader, timeout));
+        let retention = reader.millis("queue_retention_ms", 60_000..=315_360_000_000);
         let batch_max = reader.number("journal_batch_max", 1..=500);
+        let journal_days: Option<u32> = reader.number("journal_retention_days", 1..=3_650);
+        if let (Some(retention), Some(days)) = (retention, journal_days)
+            && Duration::from_secs(u64::from(days) * DAY_SECONDS) < retention
+        {
+            reader.mistake("journal_retention_days", "must not be less than queue_retention_ms: an event could be delivered twice");
+        }
         Some(Self {
             target_url: target_url?,
             timeout: timeout?,
@@ -55,7 +77,11 @@ impl Settings {
             in_flight_max: in_flight_max?,
             span_records_max: span_records_max?,
             span_bytes_max: span_bytes_max?,
+            order: order?,
+            terms: terms?,
+            retention: retention?,
             batch_max: batch_max?,
+            journal_days: journal_days?,
         })
     }
 }
@@ -78,6 +104,21 @@ fn testing(reader: &mut Reader) -> Option<bool> {
         return None;
     }
     Some(testing)
+}
+
+/// The times that leases live by.
+fn terms(reader: &mut Reader, attempt: Duration) -> Option<Terms> {
+    let ttl = reader.millis("dispatch_lease_ttl_ms", 1_000..=600_000);
+    let margin = reader.millis("dispatch_lease_margin_ms", 100..=60_000);
+    let renew = reader.millis("dispatch_lease_renew_ms", 100..=60_000);
+    let terms = Terms { ttl: ttl?, margin: margin?, renew: renew?, attempt };
+    if !terms.hold() {
+        let message = "must be at least target_service_timeout_ms + dispatch_lease_margin_ms + twice dispatch_lease_renew_ms: \
+                       an attempt has to end while nobody else can own its partition";
+        reader.mistake("dispatch_lease_ttl_ms", message);
+        return None;
+    }
+    Some(terms)
 }
 
 /// How often an event is tried.

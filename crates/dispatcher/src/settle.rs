@@ -1,7 +1,8 @@
 //! Stage 10 of 10 — settle: records how events ended and commits the offset, in one transaction.
 //!
 //! Laws: an offset is committed only when every record before it has ended or is parked, with the rows that say how; a
-//! commit that failed is tried again until it holds. A crash before it repeats deliveries, and loses none.
+//! commit that failed is tried again until it holds. A crash before it repeats deliveries, and loses none. A commit under
+//! an epoch that is over writes nothing but what is true whoever says it: that the target has an event.
 //! Next: nothing; the path ends here.
 
 use std::collections::HashSet;
@@ -10,15 +11,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chassis::clock::Clock;
+use chassis::lifecycle::sentence;
 use events_proxy_core::watermark::Watermark;
-use events_proxy_core::{EventId, SourceId};
-use storage::{Commit, End, Settled, Store, Undecodable};
+use events_proxy_core::{EventId, Moment, SourceId};
+use storage::{Commit, End, Error, Expired, Progress, Settled, Store, Undecodable, Waiting};
 use tokio::sync::{Notify, mpsc};
 
 use crate::metrics::Metrics;
+use crate::own::Notice;
+use crate::own::hold::Hold;
 
 /// The pause after a failed commit; it doubles up to the second.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// How often the facts of a lost partition are told. What is not told is delivered again, under the same key.
+const FACTS_TRIES: u32 = 3;
 
 /// What identifies an event.
 pub(crate) type Key = (SourceId, EventId);
@@ -34,6 +40,17 @@ pub(crate) enum Ended {
     Undecodable(Box<Undecodable>),
     /// A record of an event that has ended, or is under way, by another record.
     Repeat(u64),
+    /// Offsets that the topic dropped before they were read.
+    Expired(Expired),
+}
+
+/// The events of a partition that are under way, until their end is stored.
+#[derive(Debug, Default)]
+struct UnderWay {
+    /// All of them.
+    events: HashSet<Key>,
+    /// The offsets of those that were parked before.
+    retried: HashSet<u64>,
 }
 
 /// What is known of a partition while it is worked on.
@@ -43,14 +60,16 @@ pub(crate) struct Ledger {
     pub(crate) partition: u32,
     /// Offsets under way.
     window: Mutex<Watermark>,
-    /// Events under way, until their end is stored.
-    under_way: Mutex<HashSet<Key>>,
+    /// Events under way.
+    under_way: Mutex<UnderWay>,
     /// Told when the window has become smaller.
     pub(crate) smaller: Notify,
     /// The offset that is stored.
     committed: AtomicU64,
     /// The offset after the topic's last record.
     end: AtomicU64,
+    /// What is parked of the partition.
+    parked: Mutex<Option<Waiting>>,
 }
 
 impl Ledger {
@@ -63,6 +82,7 @@ impl Ledger {
             smaller: Notify::new(),
             committed: AtomicU64::new(next),
             end: AtomicU64::new(next),
+            parked: Mutex::default(),
         }
     }
 
@@ -71,22 +91,41 @@ impl Ledger {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that an event is under way; `false` if it was already.
-    pub(crate) fn begin(&self, key: &Key) -> bool {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone())
+    /// Takes the lock, which is never held over a wait.
+    fn under_way(&self) -> MutexGuard<'_, UnderWay> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that the ends of these events are stored.
-    fn end(&self, settled: &[Settled]) {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Notes that an event is under way; `false` if it was already.
+    pub(crate) fn begin(&self, key: &Key) -> bool {
+        self.under_way().events.insert(key.clone())
+    }
+
+    /// Notes that a parked event is under way; `false` if it was already.
+    pub(crate) fn begin_again(&self, key: &Key, offset: u64) -> bool {
+        let mut under_way = self.under_way();
+        under_way.events.insert(key.clone()) && under_way.retried.insert(offset)
+    }
+
+    /// The offsets of parked events that are under way.
+    pub(crate) fn retried(&self) -> HashSet<u64> {
+        self.under_way().retried.clone()
+    }
+
+    /// Notes that these events are under way no longer.
+    fn end_of(&self, settled: &[Settled]) {
+        let mut under_way = self.under_way();
         for settled in settled {
-            under_way.remove(&(settled.source_id.clone(), settled.event_id.clone()));
+            under_way.events.remove(&(settled.source_id.clone(), settled.event_id.clone()));
+            under_way.retried.remove(&settled.offset);
         }
     }
 
     /// Gives an event up that has not ended: it comes again.
-    pub(crate) fn give_up(&self, key: &Key) {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    pub(crate) fn give_up(&self, key: &Key, offset: u64) {
+        let mut under_way = self.under_way();
+        under_way.events.remove(key);
+        under_way.retried.remove(&offset);
     }
 
     /// The offset that is stored.
@@ -99,9 +138,40 @@ impl Ledger {
         self.end.fetch_max(end, Ordering::AcqRel);
     }
 
+    /// Where the topic ends, as far as it is known.
+    pub(crate) fn end(&self) -> u64 {
+        self.end.load(Ordering::Acquire)
+    }
+
     /// How many records have not ended.
     pub(crate) fn unended(&self) -> u64 {
-        self.end.load(Ordering::Acquire).saturating_sub(self.committed())
+        self.end().saturating_sub(self.committed())
+    }
+
+    /// Notes what is parked, as the storage counts it.
+    pub(crate) fn waits(&self, waiting: Option<Waiting>) {
+        *self.parked.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
+    }
+
+    /// How many events are parked.
+    pub(crate) fn parked(&self) -> u64 {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner).map_or(0, |waiting| waiting.events)
+    }
+
+    /// When ingest received the oldest event that has not ended.
+    pub(crate) fn oldest(&self) -> Option<Moment> {
+        let parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner).map(|waiting| waiting.oldest);
+        self.window().oldest().into_iter().chain(parked).min()
+    }
+
+    /// Counts events that were parked, or are so no longer, until the storage is asked again.
+    fn count_parked(&self, settled: &[Settled], released: usize) {
+        let news: Vec<&Settled> = settled.iter().filter(|settled| matches!(settled.end, End::Parked { .. })).collect();
+        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = news.iter().map(|settled| settled.received_at).chain(parked.map(|waiting| waiting.oldest)).min();
+        let events = parked.map_or(0, |waiting| waiting.events) + u64::try_from(news.len()).unwrap_or(u64::MAX);
+        let events = events.saturating_sub(u64::try_from(released).unwrap_or(u64::MAX));
+        *parked = oldest.filter(|_| events > 0).map(|oldest| Waiting { events, oldest });
     }
 }
 
@@ -112,6 +182,8 @@ pub(crate) struct Settle {
     pub(crate) store: Store,
     /// The topic's name.
     pub(crate) topic: Arc<str>,
+    /// Who we are.
+    pub(crate) member: String,
     /// The most rows of one transaction.
     pub(crate) batch_max: usize,
     /// Counts.
@@ -120,26 +192,34 @@ pub(crate) struct Settle {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
+/// A partition with the lease that it is settled under.
+pub(crate) type Settling<'a> = (&'a Ledger, &'a Hold);
+
 impl Settle {
     /// Settles what comes from a partition until nobody can send any more.
-    pub(crate) async fn settle(&self, ledger: &Ledger, mut ended: mpsc::Receiver<Ended>) {
+    pub(crate) async fn settle(&self, of: Settling<'_>, mut ended: mpsc::Receiver<Ended>, notices: &mpsc::Sender<Notice>) {
+        let (ledger, hold) = of;
         let mut batch = Vec::with_capacity(self.batch_max);
         while ended.recv_many(&mut batch, self.batch_max).await > 0 {
             let released = batch.iter().filter(|ended| matches!(ended, Ended::Parked(_))).count();
-            let commit = self.commit_of(ledger, batch.drain(..));
-            self.store(&commit).await;
-            if let Some(next) = commit.next_offset {
-                ledger.committed.store(next, Ordering::Release);
+            let commit = self.commit_of(of, batch.drain(..));
+            if self.store(hold, &commit).await {
+                self.stored(ledger, &commit, released);
+                continue;
             }
-            ledger.end(&commit.settled);
-            ledger.smaller.notify_waiters();
-            self.count(&commit, released);
+            if !hold.is_lost() {
+                hold.lose();
+                // An owner that has ended owns nothing that could be lost.
+                notices.send(Notice::Fenced(hold.partition, hold.epoch)).await.ok();
+            }
+            ledger.end_of(&commit.settled);
+            self.facts(commit).await;
         }
     }
 
     /// What is stored for a batch.
-    fn commit_of(&self, ledger: &Ledger, batch: impl Iterator<Item = Ended>) -> Commit {
-        let (mut settled, mut undecodable) = (Vec::new(), Vec::new());
+    fn commit_of(&self, (ledger, hold): Settling<'_>, batch: impl Iterator<Item = Ended>) -> Commit {
+        let (mut settled, mut undecodable, mut expired) = (Vec::new(), Vec::new(), Vec::new());
         let mut window = ledger.window();
         for ended in batch {
             match ended {
@@ -156,29 +236,71 @@ impl Settle {
                     window.finish(offset);
                     self.metrics.duplicate();
                 }
+                Ended::Expired(range) => {
+                    window.finish(range.first);
+                    window.pass_to(range.end);
+                    expired.push(range);
+                }
             }
         }
         let next = window.committable();
         let next_offset = (next > ledger.committed()).then_some(next);
-        Commit { topic: self.topic.to_string(), partition: ledger.partition, next_offset, settled, undecodable }
+        let progress = Progress { member: self.member.clone(), epoch: hold.epoch, next_offset, expired };
+        Commit { topic: self.topic.to_string(), partition: ledger.partition, progress: Some(progress), settled, undecodable }
     }
 
-    /// Stores a commit; tries until it holds.
-    async fn store(&self, commit: &Commit) {
-        if commit.next_offset.is_none() && commit.settled.is_empty() && commit.undecodable.is_empty() {
-            return;
+    /// Stores a commit; tries until it holds, `false` when the partition is another's.
+    async fn store(&self, hold: &Hold, commit: &Commit) -> bool {
+        let says = |progress: &Progress| progress.next_offset.is_some() || !progress.expired.is_empty();
+        if commit.settled.is_empty() && commit.undecodable.is_empty() && !commit.progress.as_ref().is_some_and(says) {
+            return true;
         }
         let (mut failures, mut pause) = (0_u32, PAUSE.0);
-        while let Err(error) = self.store.commit(commit).await {
-            failures = failures.saturating_add(1);
-            self.metrics.commit_failed(commit.partition, failures, &error);
+        loop {
+            match self.store.commit(commit).await {
+                Ok(()) => return true,
+                Err(Error::Fenced) => return false,
+                Err(_) if hold.is_lost() => return false,
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    self.metrics.commit_failed(commit.partition, failures, &error);
+                }
+            }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE.1);
         }
     }
 
+    /// Tells what is true whoever says it; the rest is the new owner's.
+    async fn facts(&self, mut commit: Commit) {
+        commit.progress = None;
+        commit.undecodable.clear();
+        commit.settled.retain(|settled| settled.end == End::Delivered);
+        if commit.settled.is_empty() {
+            return;
+        }
+        for _ in 0..FACTS_TRIES {
+            match self.store.commit(&commit).await {
+                Ok(()) => return self.count(&commit),
+                Err(error) => tracing::debug!(error = sentence(&error), "cannot tell what was delivered before a partition was lost"),
+            }
+            tokio::time::sleep(PAUSE.0).await;
+        }
+    }
+
+    /// A commit holds: the partition has come further.
+    fn stored(&self, ledger: &Ledger, commit: &Commit, released: usize) {
+        if let Some(next) = commit.progress.as_ref().and_then(|progress| progress.next_offset) {
+            ledger.committed.store(next, Ordering::Release);
+        }
+        ledger.end_of(&commit.settled);
+        ledger.smaller.notify_waiters();
+        ledger.count_parked(&commit.settled, released);
+        self.count(commit);
+    }
+
     /// Counts what is stored.
-    fn count(&self, commit: &Commit, released: usize) {
+    fn count(&self, commit: &Commit) {
         let now = self.clock.now();
         for settled in &commit.settled {
             self.metrics.settled(settled.end.state(), now.since(settled.received_at));
@@ -187,10 +309,8 @@ impl Settle {
             self.metrics.settled(events_proxy_core::State::Dead, now.since(record.at));
             self.metrics.died("unknown", "undecodable", &record.detail);
         }
-        let parked = commit.settled.iter().filter(|settled| matches!(settled.end, End::Parked { .. })).count();
-        let (parked, released) = (i64::try_from(parked).unwrap_or(i64::MAX), i64::try_from(released).unwrap_or(i64::MAX));
-        if parked != released {
-            self.metrics.parked(parked - released);
+        for range in commit.progress.iter().flat_map(|progress| &progress.expired) {
+            self.metrics.expired(range.end - range.first);
         }
     }
 }

@@ -11,25 +11,31 @@ use chassis::clock::Clock;
 use chassis::lifecycle::{Cause, OnFailure, Tasks};
 use chassis::settings::common::{self, Topic};
 use opentelemetry::metrics::Meter;
-use storage::Store;
+use storage::{Member, Store};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 
+use crate::backlog::Backlog;
 use crate::breaker::Breaker;
-use crate::consume::{Consumer, Span};
+use crate::consume::Span;
 use crate::deliver::{Deliver, Graphql, Testing};
+use crate::desk::{Desks, Works};
 use crate::enrich::Brands;
 use crate::metrics::{Metrics, Numbers};
+use crate::own::Owner;
 use crate::pace::{Alone, Pace};
-use crate::park::{Desk, Parked};
+use crate::park::Parked;
 use crate::path::Path;
 use crate::settings::Settings;
-use crate::settle::{Ledger, Settle};
+use crate::settle::Settle;
 use chassis::lifecycle::sentence;
 
-/// The pause between tries to learn where to go on from.
+/// The pause between tries to bring the storage up to date.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How many ends may wait for a partition's settlement.
-const ENDED_WAITING: usize = 1_024;
+/// How often the journal lets go of days that are over.
+const JOURNAL_INTERVAL: Duration = Duration::from_secs(3_600);
+/// How many notices may wait for the owner.
+const NOTICES_WAITING: usize = 64;
 
 /// What a dispatcher is made of.
 #[derive(Debug)]
@@ -42,6 +48,10 @@ pub struct Parts {
     pub subscriber: Arc<dyn Subscriber>,
     /// The topic's name.
     pub topic: String,
+    /// Who this dispatcher is among its like.
+    pub member: Member,
+    /// How long the topic keeps records; none when it keeps them until they are settled.
+    pub retention: Option<Duration>,
     /// Tells when.
     pub clock: Arc<dyn Clock>,
     /// Makes instruments.
@@ -59,8 +69,8 @@ pub struct Running {
     metrics: Metrics,
     /// The limit.
     pace: Arc<dyn Pace>,
-    /// Each partition, once it is known where to go on from.
-    ledgers: Arc<OnceLock<Vec<Arc<Ledger>>>>,
+    /// The partitions, once the storage is there.
+    desks: Arc<OnceLock<Desks>>,
 }
 
 /// What a stop leaves behind.
@@ -90,12 +100,10 @@ pub fn start(parts: Parts, tasks: &Tasks) -> anyhow::Result<Running> {
         patience: settings.patience,
         clock: Arc::clone(&parts.clock),
         metrics: metrics.clone(),
-        stopping: own.stopping(),
     });
-    let ledgers = Arc::new(OnceLock::new());
-    let running = Running { tasks: own.clone(), metrics, pace, ledgers };
+    let running = Running { tasks: own.clone(), metrics, pace, desks: Arc::default() };
     let beginning = running.clone();
-    own.spawn("find where to go on", OnFailure::StopProcess, async move { beginning.begin(parts, path).await });
+    own.spawn("own partitions", OnFailure::StopProcess, async move { beginning.begin(parts, path).await });
     let failed = own.failed();
     let stopping = tasks.stopping();
     tasks.spawn("dispatcher", OnFailure::StopProcess, async move {
@@ -124,87 +132,125 @@ pub fn kafka(topic: Topic) -> kafka::Options {
 }
 
 impl Running {
-    /// Learns where to go on from, and starts every partition there.
+    /// Waits for the storage, and then owns partitions until the process stops.
     async fn begin(self, parts: Parts, path: Arc<Path>) -> Result<(), Cause> {
-        let Some(offsets) = self.offsets(&parts).await else { return Ok(()) };
+        if self.up_to_date(&parts).await.is_none() {
+            return Ok(());
+        }
         let topic: Arc<str> = Arc::from(parts.topic.as_str());
+        let (notices, told) = mpsc::channel(NOTICES_WAITING);
+        let (origin, stopping) = (Instant::now(), self.tasks.stopping());
+        let partitions = parts.subscriber.partitions();
+        let condition = parts.readiness.condition("dispatcher");
         let under_way = Arc::new(Semaphore::new(parts.settings.in_flight_max));
-        let settle = Settle {
+        let desks = Desks::new(Works {
+            settle: self.settle(&parts, &topic),
+            span: Span { records: parts.settings.span_records_max, bytes: parts.settings.span_bytes_max },
+            order: parts.settings.order,
+            path: Arc::clone(&path),
+            under_way: Arc::clone(&under_way),
+            condition: parts.readiness.condition("topic"),
+            tasks: self.tasks.clone(),
+            origin,
+            attempt: parts.settings.terms.attempt,
+            notices,
+            subscriber: parts.subscriber,
+            store: parts.store.clone(),
+        });
+        let backlog = Backlog::new(desks.clone(), parts.clock, parts.settings.limit, parts.retention);
+        backlog.tell(&parts.meter);
+        self.desks.get_or_init(|| desks.clone());
+        self.tasks.spawn("watch the backlog", OnFailure::Log, backlog.watch(parts.store.clone(), Arc::clone(&topic), stopping.clone()));
+        self.keep_journal(parts.store.clone(), parts.settings.journal_days);
+        let parked = Parked {
             store: parts.store.clone(),
             topic: Arc::clone(&topic),
+            desks: desks.clone(),
+            path,
+            under_way,
+            stopping: stopping.clone(),
+        };
+        self.tasks.spawn("retry parked events", OnFailure::StopProcess, parked.retry());
+        let owner = Owner {
+            store: parts.store,
+            topic,
+            partitions,
+            member: parts.member,
+            terms: parts.settings.terms,
+            origin,
+            desks,
+            notices: told,
+            stopping,
+            condition,
+            metrics: self.metrics.clone(),
+        };
+        owner.own().await
+    }
+
+    /// What stores how events end.
+    fn settle(&self, parts: &Parts, topic: &Arc<str>) -> Settle {
+        Settle {
+            store: parts.store.clone(),
+            topic: Arc::clone(topic),
+            member: parts.member.id.clone(),
             batch_max: parts.settings.batch_max,
             metrics: self.metrics.clone(),
             clock: Arc::clone(&parts.clock),
-        };
-        let mut desks = HashMap::new();
-        for (partition, from) in offsets {
-            let ledger = Arc::new(Ledger::new(partition, from));
-            let (ended, waiting) = mpsc::channel(ENDED_WAITING);
-            let (settle, settled) = (settle.clone(), Arc::clone(&ledger));
-            self.tasks.spawn("settle a partition", OnFailure::StopProcess, async move {
-                settle.settle(&settled, waiting).await;
-                Ok(())
-            });
-            let consumer = Consumer {
-                subscriber: Arc::clone(&parts.subscriber),
-                store: parts.store.clone(),
-                ledger: Arc::clone(&ledger),
-                span: Span { records: parts.settings.span_records_max, bytes: parts.settings.span_bytes_max },
-                path: Arc::clone(&path),
-                under_way: Arc::clone(&under_way),
-                ended: ended.clone(),
-                condition: parts.readiness.condition("topic"),
-            };
-            self.tasks.spawn("consume a partition", OnFailure::StopProcess, consumer.consume(from));
-            desks.insert(partition, (ledger, ended));
         }
-        let mut ledgers: Vec<Arc<Ledger>> = desks.values().map(|(ledger, _): &Desk| Arc::clone(ledger)).collect();
-        ledgers.sort_by_key(|ledger| ledger.partition);
-        self.ledgers.get_or_init(|| ledgers);
-        let parked = Parked { store: parts.store, topic, desks, path, under_way };
-        self.tasks.spawn("retry parked events", OnFailure::StopProcess, parked.retry());
-        Ok(())
     }
 
-    /// Each partition with the offset to go on from; tries until storage and topic answer, `None` when the process stops.
-    async fn offsets(&self, parts: &Parts) -> Option<Vec<(u32, u64)>> {
+    /// Lets go of the journal's days that are over, now and then.
+    fn keep_journal(&self, store: Store, days: u32) {
+        let stopping = self.tasks.stopping();
+        self.tasks.spawn("keep the journal", OnFailure::Log, async move {
+            loop {
+                match store.keep_journal(days).await {
+                    Ok(0) => {}
+                    Ok(gone) => tracing::info!(gone, days, "let go of what the journal need not tell any more"),
+                    Err(error) => tracing::warn!(error = sentence(&error), "cannot let go of the journal's old days; it is tried again"),
+                }
+                // Both arms are cancel-safe: each only waits.
+                tokio::select! {
+                    () = stopping.cancelled() => return Ok(()),
+                    () = tokio::time::sleep(JOURNAL_INTERVAL) => {}
+                }
+            }
+        });
+    }
+
+    /// Brings the storage up to date; tries until it answers, `None` when the process stops.
+    async fn up_to_date(&self, parts: &Parts) -> Option<()> {
         let condition = parts.readiness.condition("dispatcher");
         let stopping = self.tasks.stopping();
         let mut failures = 0_u32;
-        loop {
-            match find(parts).await {
-                Ok((offsets, parked)) => {
-                    self.metrics.parked(i64::try_from(parked).unwrap_or(i64::MAX));
-                    condition.ready();
-                    return Some(offsets);
-                }
-                Err(error) => {
-                    failures = failures.saturating_add(1);
-                    if failures.is_power_of_two() {
-                        tracing::warn!(failures, error = sentence(&*error), "cannot learn where to go on; it is tried again");
-                    }
-                    condition.not_ready(sentence(&*error));
-                }
+        while let Err(error) = parts.store.migrate().await {
+            failures = failures.saturating_add(1);
+            if failures.is_power_of_two() {
+                tracing::warn!(failures, error = sentence(&error), "cannot bring the storage up to date; it is tried again");
             }
+            condition.not_ready(sentence(&error));
             // Both arms are cancel-safe: each only waits.
             tokio::select! {
                 () = stopping.cancelled() => return None,
                 () = tokio::time::sleep(PAUSE) => {}
             }
         }
+        Some(())
     }
 
     /// The figures of this moment.
     #[must_use]
     pub fn numbers(&self) -> Numbers {
-        let unended = self.ledgers.get().map_or(0, |ledgers| ledgers.iter().map(|ledger| ledger.unended()).sum());
-        self.metrics.numbers(self.pace.used(), unended)
+        let ledgers = self.desks.get().map_or_else(Vec::new, Desks::ledgers);
+        let unended = ledgers.iter().map(|ledger| ledger.unended()).sum();
+        let parked = ledgers.iter().map(|ledger| ledger.parked()).sum();
+        self.metrics.numbers(self.pace.used(), unended, parked)
     }
 
-    /// The stored offset of each partition: what lies before it is not needed any more.
+    /// The stored offset of each partition that is owned: what lies before it is not needed any more.
     #[must_use]
     pub fn committed(&self) -> HashMap<u32, u64> {
-        let ledgers = self.ledgers.get().map_or(&[][..], Vec::as_slice);
+        let ledgers = self.desks.get().map_or_else(Vec::new, Desks::ledgers);
         ledgers.iter().map(|ledger| (ledger.partition, ledger.committed())).collect()
     }
 
@@ -217,20 +263,4 @@ impl Running {
         }
         Left { in_flight }
     }
-}
-
-/// Asks storage and topic where to go on from, and how many events are parked.
-async fn find(parts: &Parts) -> Result<(Vec<(u32, u64)>, u64), Cause> {
-    parts.store.migrate().await?;
-    let known = parts.store.offsets(&parts.topic).await?;
-    let parked = parts.store.counts().await?.parked;
-    let mut offsets = Vec::new();
-    for partition in 0..parts.subscriber.partitions() {
-        let from = match known.get(&partition) {
-            Some(next) => *next,
-            None => parts.subscriber.bounds(partition).await?.earliest,
-        };
-        offsets.push((partition, from));
-    }
-    Ok((offsets, parked))
 }

@@ -46,7 +46,7 @@ impl Graveyard {
     /// The dead row of a record.
     fn commit(&self, waiting: &Waiting, detail: String) -> Commit {
         let (at, offset, record) = (self.clock.now(), waiting.offset, waiting.record.clone());
-        let mut commit = Commit { topic: TOPIC.to_owned(), partition: 0, next_offset: None, settled: Vec::new(), undecodable: Vec::new() };
+        let mut commit = Commit { topic: TOPIC.to_owned(), partition: 0, progress: None, settled: Vec::new(), undecodable: Vec::new() };
         match Envelope::decode(&record) {
             Ok(envelope) => commit.settled.push(Settled {
                 source_id: envelope.source_id,

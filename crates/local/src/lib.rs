@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod settings;
 pub mod demo;
+pub mod member;
 pub mod stack;
 pub mod snapshot;
 pub mod view;

@@ -20,6 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::demo;
+use crate::member::Seat;
 use crate::settings::{Queue, Settings, Source};
 use crate::snapshot::{self, Snapshot};
 
@@ -49,6 +50,8 @@ pub struct Stack {
     target_stop: CancellationToken,
     /// What runs besides.
     tasks: Tasks,
+    /// Keeps other processes off the partitions that are ours.
+    _seat: Seat,
 }
 
 /// What stays when the process ends.
@@ -92,6 +95,7 @@ impl Stack {
         let began = Instant::now();
         chassis::tls::install();
         std::fs::create_dir_all(&settings.data_dir).with_context(|| format!("make the data directory {}", settings.data_dir.display()))?;
+        let seat = Seat::take(&settings.data_dir)?;
         let public = bind(settings.port, "PORT")?;
         let private = bind(settings.admin_port, "ADMIN_PORT")?;
         let store = Store::connect(&settings.storage).await.context("open the storage")?;
@@ -108,6 +112,8 @@ impl Stack {
                 store: store.clone(),
                 subscriber: topic.subscriber,
                 topic: settings.topic.clone(),
+                member: seat.member.clone(),
+                retention: matches!(settings.queue, Queue::Kafka(_)).then_some(settings.dispatcher.retention),
                 clock: Arc::<SystemClock>::clone(&clock),
                 meter: registry.meter(),
                 readiness: readiness.clone(),
@@ -131,7 +137,7 @@ impl Stack {
 
         let source_stop = CancellationToken::new();
         let source = settings.source.as_ref().map(|source| start_source(source, demo, source_stop.clone(), &tasks));
-        Ok(Self { began, ingest, dispatcher, source, target, source_stop, target_stop, tasks })
+        Ok(Self { began, ingest, dispatcher, source, target, source_stop, target_stop, tasks, _seat: seat })
     }
 
     /// Resolves when a part has failed without which the process cannot go on.

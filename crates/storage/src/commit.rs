@@ -1,17 +1,16 @@
-//! What the dispatcher settles: offset, journal rows, dead rows and parked rows in one transaction.
+//! What the dispatcher settles: offset, journal rows, dead rows and parked rows in one transaction, fenced by the epoch.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use events_proxy_core::envelope::Record;
 use events_proxy_core::{Attempt, DeadReason, EventId, Moment, SourceId, State};
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict};
-use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
-use crate::entity::partition_offset::{ActiveModel, Column, Entity};
 use crate::journal::merge::{self, Key};
+use crate::lease::statement;
 use crate::store::Transact;
-use crate::value::{Columns, bigint, text};
-use crate::{Error, Store, dead, parked};
+use crate::value::{bigint, text};
+use crate::{Error, Store, dead, expired, parked};
 
 /// How a settled event ended, for now or for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +98,30 @@ pub struct Undecodable {
     pub at: Moment,
 }
 
+/// What only a partition's owner may say: how far it has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// The owner.
+    pub member: String,
+    /// The epoch it owns the partition under.
+    pub epoch: u64,
+    /// The offset to go on from. `None` when only parked events settle: the offset stays.
+    pub next_offset: Option<u64>,
+    /// Offsets that the topic dropped before they were read.
+    pub expired: Vec<Expired>,
+}
+
+/// Offsets that the topic dropped before anybody read them: `first..end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expired {
+    /// The first of them.
+    pub first: u64,
+    /// The one after the last.
+    pub end: u64,
+    /// When that was found.
+    pub found_at: Moment,
+}
+
 /// What is written in one transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
@@ -106,8 +129,9 @@ pub struct Commit {
     pub topic: String,
     /// The partition.
     pub partition: u32,
-    /// The offset to go on from. `None` when parked events settle: the offset stays.
-    pub next_offset: Option<u64>,
+    /// What the owner says; it is written first, and with nothing else if another owns the partition by now. `None` for
+    /// what is true whoever says it.
+    pub progress: Option<Progress>,
     /// Events that came to an end.
     pub settled: Vec<Settled>,
     /// Records that are no events.
@@ -115,52 +139,60 @@ pub struct Commit {
 }
 
 impl Store {
-    /// Where each partition of a topic goes on.
-    ///
-    /// # Errors
-    /// Any [`Error`].
-    pub async fn offsets(&self, topic: &str) -> Result<HashMap<u32, u64>, Error> {
-        let table = Columns("partition_offset");
-        let rows = self.answer(Entity::find().filter(Column::Topic.eq(text(topic))).all(self.reader())).await?;
-        rows.iter().map(|row| Ok((table.partition(row.partition)?, table.offset("next_offset", row.next_offset)?))).collect()
-    }
-
     /// Writes a commit in one transaction. An event that the journal has in a higher state stays in it: it is neither
     /// parked nor buried, and a parked row of it goes.
     ///
     /// # Errors
-    /// Any [`Error`]; then nothing of the commit was written, or all of it.
+    /// [`Error::Fenced`] when another owns the partition: nothing was written, and never will be under this epoch. After
+    /// any other error nothing of the commit was written, or all of it.
     pub async fn commit(&self, commit: &Commit) -> Result<(), Error> {
-        self.write(commit).await
+        if self.write(commit).await? { Ok(()) } else { Err(Error::Fenced) }
     }
 
-    /// Those of the events that have ended, delivered or dead: they must not be delivered again.
+    /// Those of the events that must not be started from the topic: they have ended, or are parked and come from there.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn delivered_among(&self, keys: &[(SourceId, EventId)]) -> Result<HashSet<(SourceId, EventId)>, Error> {
+    pub async fn settled_among(&self, keys: &[(SourceId, EventId)]) -> Result<HashSet<(SourceId, EventId)>, Error> {
         let stored: Vec<Key> = keys.iter().map(|(source, event)| (text(source.as_str()), text(event.as_str()))).collect();
         let ranks = self.answer(merge::ranks(self.reader(), &stored)).await?;
-        let ended = |key: &Key| ranks.get(key).is_some_and(|rank| *rank >= State::Dead.rank());
-        Ok(keys.iter().zip(&stored).filter(|(_, stored)| ended(stored)).map(|(key, _)| key.clone()).collect())
+        let settled = |key: &Key| ranks.get(key).is_some_and(|rank| *rank >= State::Parked.rank());
+        Ok(keys.iter().zip(&stored).filter(|(_, stored)| settled(stored)).map(|(key, _)| key.clone()).collect())
     }
 }
 
 impl Transact for Commit {
-    type Outcome = ();
+    type Outcome = bool;
 
-    async fn run(&self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    async fn run(&self, transaction: &DatabaseTransaction) -> Result<bool, DbErr> {
         let topic = text(&self.topic);
-        // The offset first: two processes that believe to own the partition then wait for each other here, not in a deadlock.
-        if let Some(next) = self.next_offset {
-            advance(transaction, &topic, self.partition, next).await?;
+        if let Some(progress) = &self.progress {
+            // Before everything else: two processes that believe to own the partition wait for each other here, not in a
+            // deadlock, and the one that is wrong has written nothing yet.
+            if !progress.advance(transaction, &topic, self.partition).await? {
+                return Ok(false);
+            }
+            expired::record(transaction, &topic, self.partition, &progress.expired).await?;
         }
         merge::settled(transaction, &self.settled).await?;
         let standing = standing(transaction, &self.settled).await?;
         dead::bury(transaction, &topic, &standing, &self.undecodable).await?;
         parked::park(transaction, &topic, &standing).await?;
         let kept: HashSet<_> = standing.iter().filter(|event| event.end.state() == State::Parked).map(|event| event.place()).collect();
-        parked::release(transaction, &topic, self.settled.iter().map(Settled::place).filter(|place| !kept.contains(place))).await
+        parked::release(transaction, &topic, self.settled.iter().map(Settled::place).filter(|place| !kept.contains(place))).await?;
+        Ok(true)
+    }
+}
+
+impl Progress {
+    /// Moves the partition's offset forward; `false` when it belongs to another.
+    async fn advance(&self, transaction: &DatabaseTransaction, topic: &str, partition: u32) -> Result<bool, DbErr> {
+        const ADVANCE: &str = r#"UPDATE dispatch_partition SET next_offset = CASE WHEN next_offset < $1 THEN $1 ELSE next_offset END
+            WHERE topic = $2 AND "partition" = $3 AND owner = $4 AND epoch = $5"#;
+        let next = bigint(self.next_offset.unwrap_or_default());
+        let whose = vec![next.into(), topic.into(), i64::from(partition).into(), text(&self.member).into(), bigint(self.epoch).into()];
+        let advanced = transaction.execute_raw(statement(transaction.get_database_backend(), ADVANCE, whose)).await?;
+        Ok(advanced.rows_affected() > 0)
     }
 }
 
@@ -171,18 +203,6 @@ async fn standing<'a>(transaction: &DatabaseTransaction, settled: &'a [Settled])
     let ranks = merge::ranks(transaction, &keys).await?;
     let stands = |settled: &&Settled| ranks.get(&settled.key()).is_none_or(|rank| *rank <= settled.end.state().rank());
     Ok(kept.into_iter().filter(stands).collect())
-}
-
-/// Moves a partition's offset forward.
-async fn advance(transaction: &DatabaseTransaction, topic: &str, partition: u32, next_offset: u64) -> Result<(), DbErr> {
-    let row = ActiveModel { topic: Set(topic.to_owned()), partition: Set(i64::from(partition)), next_offset: Set(bigint(next_offset)) };
-    let told = Expr::col((Alias::new("excluded"), Column::NextOffset));
-    let forward = OnConflict::columns([Column::Topic, Column::Partition])
-        .update_column(Column::NextOffset)
-        .action_and_where(told.gt(Expr::col((Entity, Column::NextOffset))))
-        .to_owned();
-    Entity::insert(row).on_conflict(forward).exec_without_returning(transaction).await?;
-    Ok(())
 }
 
 impl Settled {

@@ -13,4 +13,3 @@ pub(crate) mod refresh_token;
 pub(crate) mod journal;
 pub(crate) mod parked;
 pub(crate) mod dead;
-pub(crate) mod partition_offset;

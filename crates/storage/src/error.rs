@@ -21,6 +21,9 @@ pub enum Error {
     /// Other writers were in the way, several times over; nothing was written. Repeat at once or later.
     #[error("write between other writers")]
     Contended(#[source] DbErr),
+    /// The partition belongs to another; nothing was written. Let go of the partition at once.
+    #[error("write for a partition that belongs to another")]
+    Fenced,
     /// The database refused the statement; nothing was written. Repeating is pointless before someone has looked.
     #[error("run a statement")]
     Refused(#[source] DbErr),

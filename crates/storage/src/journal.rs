@@ -4,6 +4,7 @@
 //! of it twice. The state of the higher rank stays, and times that a row lacks are filled in whoever comes last.
 
 pub(crate) mod merge;
+mod days;
 
 use events_proxy_core::{Attempt, DeadReason, EventId, Moment, SourceId, State};
 use sea_orm::sea_query::ExprTrait;
@@ -171,8 +172,10 @@ impl Store {
     /// # Errors
     /// Any [`Error`].
     pub async fn event(&self, source: &SourceId, id: &EventId) -> Result<Option<JournalRow>, Error> {
-        let key = (text(source.as_str()), text(id.as_str()));
-        let found = self.answer(Entity::find_by_id(key).one(self.reader())).await?;
+        let row = Entity::find().filter(Column::SourceId.eq(text(source.as_str()))).filter(Column::EventId.eq(text(id.as_str())));
+        // Sent again on another day it has a row for each; the one that is furthest tells.
+        let furthest = row.order_by_desc(Column::StateRank).order_by_asc(Column::Day);
+        let found = self.answer(furthest.one(self.reader())).await?;
         found.map(JournalRow::read).transpose()
     }
 

@@ -1,4 +1,4 @@
-//! What must be remembered: accounts, sessions, journal, parked and dead events, offsets.
+//! What must be remembered: accounts, sessions, journal, parked and dead events, who owns which partition.
 //!
 //! One [`Store`] on SQLite or PostgreSQL, chosen by URL; both run the same statements. Nothing here is on the
 //! accept path: a database that is away delays what is told about events, never the events.
@@ -14,17 +14,20 @@ mod store;
 mod account;
 mod session;
 mod journal;
+mod lease;
 mod commit;
+mod expired;
 mod parked;
 mod dead;
 mod search;
 
 pub use account::Account;
-pub use commit::{Commit, End, Settled, Undecodable};
+pub use commit::{Commit, End, Expired, Progress, Settled, Undecodable};
 pub use dead::{DeadKind, DeadRow};
 pub use error::Error;
 pub use journal::{Counts, Cursor, JournalRow, PAGE_ROWS_MAX, Page, PublishedRow, Query};
-pub use parked::ParkedRow;
+pub use lease::{Beat, Holding, Member, PartitionRow, Standing};
+pub use parked::{ParkedRow, Waiting};
 pub use search::{DeadGroup, Found, Place, Search};
 pub use session::{NewSession, Rotated, RotatedSession, Rotation};
 pub use store::{Options, Store};

@@ -3,7 +3,9 @@
 //! All pending steps run in one transaction, one process at a time: SQLite's write lock and, on PostgreSQL, an
 //! advisory lock see to that. Names are spelled out here, so that a step stays what it was when entities move on.
 
+mod columns;
 mod first;
+mod ownership;
 
 use std::time::Duration;
 
@@ -25,7 +27,7 @@ struct Steps;
 #[async_trait::async_trait]
 impl MigratorTrait for Steps {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(first::Step)]
+        vec![Box::new(first::Step), Box::new(ownership::Step)]
     }
 }
 

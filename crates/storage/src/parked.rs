@@ -1,11 +1,11 @@
 //! Parked events: set aside after failed attempts, each with the moment it is due again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use events_proxy_core::envelope::Record;
 use events_proxy_core::{Attempt, Moment};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::commit::Settled;
 use crate::entity::parked::{ActiveModel, Column, Entity, Model};
@@ -32,13 +32,14 @@ pub struct ParkedRow {
 }
 
 impl Store {
-    /// The parked events of a topic that are due, longest due first; at most 1,000, whatever the limit.
+    /// The parked events of these partitions that are due, longest due first; at most 1,000, whatever the limit.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn due(&self, topic: &str, now: Moment, limit: u32) -> Result<Vec<ParkedRow>, Error> {
+    pub async fn due(&self, topic: &str, partitions: &[u32], now: Moment, limit: u32) -> Result<Vec<ParkedRow>, Error> {
         let select = Entity::find()
             .filter(Column::Topic.eq(text(topic)))
+            .filter(Column::Partition.is_in(partitions.iter().copied().map(i64::from)))
             .filter(Column::NextAttemptAt.lte(now.as_micros()))
             .order_by_asc(Column::NextAttemptAt)
             .order_by_asc(Column::Partition)
@@ -47,6 +48,48 @@ impl Store {
         let rows = self.answer(select.all(self.reader())).await?;
         rows.into_iter().map(ParkedRow::read).collect()
     }
+
+    /// How many events are parked, and since when the oldest is with us, for each of these partitions that has any.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn waiting(&self, topic: &str, partitions: &[u32]) -> Result<HashMap<u32, Waiting>, Error> {
+        let select = Entity::find()
+            .select_only()
+            .column(Column::Partition)
+            .column_as(Column::Offset.count(), "events")
+            .column_as(Column::ReceivedAt.min(), "oldest")
+            .filter(Column::Topic.eq(text(topic)))
+            .filter(Column::Partition.is_in(partitions.iter().copied().map(i64::from)))
+            .group_by(Column::Partition);
+        let groups = self.answer(select.into_model::<Group>().all(self.reader())).await?;
+        let table = Columns("parked");
+        let read = |group: Group| {
+            let waiting = Waiting { events: table.offset("offset", group.events)?, oldest: Moment::from_micros(group.oldest) };
+            Ok((table.partition(group.partition)?, waiting))
+        };
+        groups.into_iter().map(read).collect()
+    }
+}
+
+/// What is parked of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// How many events.
+    pub events: u64,
+    /// When ingest received the oldest.
+    pub oldest: Moment,
+}
+
+/// The parked events of a partition, counted.
+#[derive(Debug, FromQueryResult)]
+struct Group {
+    /// The partition.
+    partition: i64,
+    /// How many.
+    events: i64,
+    /// When the oldest was received.
+    oldest: i64,
 }
 
 /// Stores the parked ones of these events, replacing what was parked of them before.
@@ -59,7 +102,7 @@ pub(crate) async fn park(database: &impl ConnectionTrait, topic: &str, settled: 
     }
     let rows: Vec<ActiveModel> = rows.into_values().map(|(event, due)| row(topic, event, due)).collect();
     let replace = OnConflict::columns([Column::Topic, Column::Partition, Column::Offset])
-        .update_columns([Column::NextAttemptAt, Column::ConsumedAt, Column::Attempts])
+        .update_columns([Column::NextAttemptAt, Column::ReceivedAt, Column::ConsumedAt, Column::Attempts])
         .update_columns([Column::RecordKey, Column::RecordPayload, Column::RecordHeaders])
         .to_owned();
     for chunk in rows.chunks(CHUNK_ROWS_MAX) {
@@ -91,6 +134,7 @@ fn row(topic: &str, event: &Settled, due: Moment) -> ActiveModel {
         partition: Set(partition),
         offset: Set(offset),
         next_attempt_at: Set(due.as_micros()),
+        received_at: Set(event.received_at.as_micros()),
         consumed_at: Set(event.consumed_at.as_micros()),
         attempts: Set(attempts(&event.attempts)),
         record_key: Set(event.record.key.clone()),

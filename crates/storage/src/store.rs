@@ -268,7 +268,7 @@ mod tests {
         fn movable(_: &impl Send) {}
         let store = Store::connect(&options("sqlite::memory:")).await.unwrap();
         movable(&store.migrate());
-        movable(&store.offsets("events"));
+        movable(&store.partitions("events"));
         movable(&store.journal_published(&[]));
     }
 

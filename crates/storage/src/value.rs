@@ -13,6 +13,9 @@ use crate::Error;
 /// The most rows of one statement: at 17 columns each that is a quarter of SQLite's variables and an eighth of PostgreSQL's.
 pub(crate) const CHUNK_ROWS_MAX: usize = 500;
 
+/// A day in microseconds.
+pub(crate) const DAY_MICROS: i64 = 86_400_000_000;
+
 /// The most parked or dead rows that are answered at once: each holds a record, of some 50 kB at most.
 const ANSWER_ROWS_MAX: u32 = 1_000;
 
@@ -29,6 +32,11 @@ pub(crate) fn text(text: &str) -> String {
 /// An unsigned number as BIGINT.
 pub(crate) fn bigint(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The day of a moment, counted from 1970.
+pub(crate) fn day(moment: Moment) -> i64 {
+    moment.as_micros().div_euclid(DAY_MICROS)
 }
 
 /// Attempts as a JSON array.

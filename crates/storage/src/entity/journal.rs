@@ -12,6 +12,9 @@ pub struct Model {
     /// The sender's id for it.
     #[sea_orm(primary_key, auto_increment = false)]
     pub event_id: String,
+    /// The day of its receipt, in days since 1970: what PostgreSQL divides the table by.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub day: i64,
     /// Its kind.
     pub name: String,
     /// The trace it belongs to.

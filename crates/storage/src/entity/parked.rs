@@ -17,6 +17,8 @@ pub struct Model {
     pub offset: i64,
     /// When it is due again.
     pub next_attempt_at: i64,
+    /// When ingest received it.
+    pub received_at: i64,
     /// When it was taken from the topic.
     pub consumed_at: i64,
     /// Its attempts as a JSON array.

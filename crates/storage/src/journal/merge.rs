@@ -13,22 +13,24 @@ use sea_orm::{ConnectionTrait, DbErr, EntityTrait};
 use super::PublishedRow;
 use crate::commit::{End, Settled};
 use crate::entity::journal::{ActiveModel, Column, Entity};
-use crate::value::{CHUNK_ROWS_MAX, attempts, bigint, text};
+use crate::value::{CHUNK_ROWS_MAX, attempts, bigint, day, text};
 
 /// An event's key as the table holds it: source, event.
 pub(crate) type Key = (String, String);
+/// A row's key: source, event, and the day of its receipt, by which PostgreSQL finds the table.
+type Place = (String, String, i64);
 
 /// Writes published events. A row that is there gets the two times if it lacks them; its state only rises.
 pub(super) async fn published(database: &impl ConnectionTrait, rows: &[PublishedRow]) -> Result<(), DbErr> {
     let mut news = BTreeMap::new();
     for row in rows {
         // An event that is on the topic twice was published when it was first.
-        news.entry((text(row.source_id.as_str()), text(row.event_id.as_str()))).or_insert(row);
+        news.entry((text(row.source_id.as_str()), text(row.event_id.as_str()), day(row.received_at))).or_insert(row);
     }
     let higher = CaseStatement::new()
         .case(excluded(Column::StateRank).gt(stored(Column::StateRank)), excluded(Column::StateRank))
         .finally(stored(Column::StateRank));
-    let fill = OnConflict::columns([Column::SourceId, Column::EventId])
+    let fill = OnConflict::columns([Column::SourceId, Column::EventId, Column::Day])
         .update_columns([Column::AcceptedAt, Column::PublishedAt])
         .value(Column::StateRank, higher)
         .action_and_where(stored(Column::PublishedAt).is_null())
@@ -38,9 +40,9 @@ pub(super) async fn published(database: &impl ConnectionTrait, rows: &[Published
 
 /// Writes settled events. A row of a higher state stays as it is; of two parkings the later one stays.
 pub(crate) async fn settled(database: &impl ConnectionTrait, rows: &[Settled]) -> Result<(), DbErr> {
-    let mut news: BTreeMap<Key, &Settled> = BTreeMap::new();
+    let mut news: BTreeMap<Place, &Settled> = BTreeMap::new();
     for row in rows {
-        let first = news.entry((text(row.source_id.as_str()), text(row.event_id.as_str()))).or_insert(row);
+        let first = news.entry((text(row.source_id.as_str()), text(row.event_id.as_str()), day(row.received_at))).or_insert(row);
         if precedence(row) > precedence(first) {
             *first = row;
         }
@@ -49,7 +51,7 @@ pub(crate) async fn settled(database: &impl ConnectionTrait, rows: &[Settled]) -
         .eq(State::Parked.rank())
         .and(stored(Column::StateRank).eq(State::Parked.rank()))
         .and(excluded(Column::SettledAt).gt(stored(Column::SettledAt)));
-    let win = OnConflict::columns([Column::SourceId, Column::EventId])
+    let win = OnConflict::columns([Column::SourceId, Column::EventId, Column::Day])
         .update_columns([Column::Brand, Column::StateRank, Column::ConsumedAt, Column::SettledAt, Column::NextAttemptAt])
         .update_columns([Column::Partition, Column::Offset, Column::Attempts, Column::DeadReason, Column::DeadDetail])
         .action_and_where(excluded(Column::StateRank).gt(stored(Column::StateRank)).or(parked_again))
@@ -70,7 +72,9 @@ pub(crate) async fn ranks(database: &impl ConnectionTrait, keys: &[Key]) -> Resu
             .inner_join(Entity, same)
             .take();
         for row in database.query_all(&select).await? {
-            ranks.insert((row.try_get_by_index(0)?, row.try_get_by_index(1)?), row.try_get_by_index(2)?);
+            let rank = ranks.entry((row.try_get_by_index(0)?, row.try_get_by_index(1)?)).or_default();
+            // An event that a source sent again on another day has a row for each.
+            *rank = std::cmp::max(row.try_get_by_index(2)?, *rank);
         }
     }
     Ok(ranks)
@@ -95,10 +99,11 @@ async fn upsert(database: &impl ConnectionTrait, rows: impl Iterator<Item = Acti
 }
 
 /// The columns of a published event.
-fn published_row(((source_id, event_id), row): (Key, &PublishedRow)) -> ActiveModel {
+fn published_row(((source_id, event_id, day), row): (Place, &PublishedRow)) -> ActiveModel {
     ActiveModel {
         source_id: Set(source_id),
         event_id: Set(event_id),
+        day: Set(day),
         name: Set(text(&row.name)),
         trace_id: Set(text(&row.trace_id)),
         state_rank: Set(State::Published.rank()),
@@ -112,7 +117,7 @@ fn published_row(((source_id, event_id), row): (Key, &PublishedRow)) -> ActiveMo
 }
 
 /// The columns of a settled event.
-fn settled_row(((source_id, event_id), row): (Key, &Settled)) -> ActiveModel {
+fn settled_row(((source_id, event_id, day), row): (Place, &Settled)) -> ActiveModel {
     let (reason, detail) = match &row.end {
         End::Dead { reason, detail } => (Some(reason.as_str().to_owned()), Some(text(detail))),
         End::Delivered | End::Parked { .. } => (None, None),
@@ -120,6 +125,7 @@ fn settled_row(((source_id, event_id), row): (Key, &Settled)) -> ActiveModel {
     ActiveModel {
         source_id: Set(source_id),
         event_id: Set(event_id),
+        day: Set(day),
         name: Set(text(&row.name)),
         trace_id: Set(text(&row.trace_id)),
         brand: Set(row.brand.as_deref().map(text)),

@@ -1,8 +1,10 @@
 //! The first step: every table.
 
-use sea_orm::DbBackend;
-use sea_orm::sea_query::{ColumnDef, ForeignKey, ForeignKeyAction, Index, IndexOrder, Table, TableCreateStatement};
+use sea_orm::sea_query::{ColumnDef, ForeignKey, ForeignKeyAction, Index, IndexOrder, TableCreateStatement};
+use sea_orm::{ConnectionTrait, DbBackend};
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager};
+
+use super::columns::{Columns, bytes, number};
 
 /// This step.
 pub(super) struct Step;
@@ -20,7 +22,7 @@ impl MigrationTrait for Step {
         for table in [columns.account(), columns.session(), columns.refresh_token(), columns.journal()] {
             manager.create_table(table).await?;
         }
-        for table in [columns.parked(), columns.dead(), columns.partition_offset()] {
+        for table in [columns.parked(), columns.dead()] {
             manager.create_table(table).await?;
         }
         for (name, table, keys) in INDEXES {
@@ -31,6 +33,13 @@ impl MigrationTrait for Step {
             }
             manager.create_index(index.take()).await?;
         }
+        let days = if columns.backend == DbBackend::Postgres {
+            // What has no day of its own yet: a row is never refused for want of one.
+            "CREATE TABLE journal_rest PARTITION OF journal DEFAULT"
+        } else {
+            "CREATE INDEX journal_day ON journal (day)"
+        };
+        manager.get_connection().execute_unprepared(days).await?;
         Ok(())
     }
 }
@@ -47,38 +56,11 @@ const INDEXES: &[(&str, &str, &[Key])] = &[
     ("journal_trace_id", "journal", &[("trace_id", IndexOrder::Asc)]),
     ("journal_state_rank", "journal", &[("state_rank", IndexOrder::Asc)]),
     ("parked_due", "parked", &[("topic", IndexOrder::Asc), ("next_attempt_at", IndexOrder::Asc)]),
+    ("parked_oldest", "parked", &[("topic", IndexOrder::Asc), ("partition", IndexOrder::Asc), ("received_at", IndexOrder::Asc)]),
     ("dead_died_at", "dead", &[("died_at", IndexOrder::Desc)]),
 ];
 
-/// Writes columns alike for both databases.
-struct Columns {
-    /// The database.
-    backend: DbBackend,
-}
-
 impl Columns {
-    /// A text column that compares by bytes, as SQLite does, so that pages break at the same rows everywhere.
-    fn text(&self, name: &'static str) -> ColumnDef {
-        let mut column = ColumnDef::new(name);
-        column.text();
-        if self.backend == DbBackend::Postgres {
-            column.extra("COLLATE \"C\"");
-        }
-        column
-    }
-
-    /// A table with its primary key; further columns follow.
-    fn keyed(name: &'static str, columns: &mut [ColumnDef]) -> TableCreateStatement {
-        let mut table = Table::create();
-        let mut key = Index::create();
-        table.table(name);
-        for column in columns {
-            key.col(column.get_column_name());
-            table.col(column.not_null());
-        }
-        table.primary_key(&mut key).take()
-    }
-
     /// Who may send events.
     fn account(&self) -> TableCreateStatement {
         Self::keyed("account", &mut [self.text("id")])
@@ -109,9 +91,13 @@ impl Columns {
             .take()
     }
 
-    /// Where each event is.
+    /// Where each event is. On PostgreSQL each day of receipt is a table of its own, so that days that are over go at once.
     fn journal(&self) -> TableCreateStatement {
-        Self::keyed("journal", &mut [self.text("source_id"), self.text("event_id")])
+        let mut table = Self::keyed("journal", &mut [self.text("source_id"), self.text("event_id"), number("day")]);
+        if self.backend == DbBackend::Postgres {
+            table.extra("PARTITION BY RANGE (day)");
+        }
+        table
             .col(self.text("name").not_null())
             .col(self.text("trace_id").not_null())
             .col(self.text("brand"))
@@ -134,6 +120,7 @@ impl Columns {
     fn parked(&self) -> TableCreateStatement {
         Self::keyed("parked", &mut [self.text("topic"), number("partition"), number("offset")])
             .col(number("next_attempt_at").not_null())
+            .col(number("received_at").not_null())
             .col(number("consumed_at").not_null())
             .col(self.text("attempts").not_null())
             .col(bytes("record_key").not_null())
@@ -162,19 +149,4 @@ impl Columns {
             .col(bytes("record_headers").not_null())
             .take()
     }
-
-    /// Where partitions go on.
-    fn partition_offset(&self) -> TableCreateStatement {
-        Self::keyed("partition_offset", &mut [self.text("topic"), number("partition")]).col(number("next_offset").not_null()).take()
-    }
-}
-
-/// A BIGINT column.
-fn number(name: &'static str) -> ColumnDef {
-    ColumnDef::new(name).big_integer().take()
-}
-
-/// A BLOB or BYTEA column.
-fn bytes(name: &'static str) -> ColumnDef {
-    ColumnDef::new(name).blob().take()
 }

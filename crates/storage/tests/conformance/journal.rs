@@ -1,6 +1,8 @@
 //! Laws of the journal.
 
-use events_proxy_core::{EventId, SourceId, State};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use events_proxy_core::{EventId, Moment, SourceId, State};
 use storage::{Counts, Cursor, End, JournalRow, PAGE_ROWS_MAX, Page, PublishedRow, Query};
 
 use crate::ground::Ground;
@@ -183,5 +185,44 @@ pub(crate) async fn text_with_a_nul_is_kept_without_it(ground: &Ground) {
     let letters = ground.store.dead_letters(1).await.unwrap();
     assert_eq!(letters[0].record, end.record, "bytes keep their NULs");
     let key = (shop(), EventId::new("n\0l"));
-    assert!(ground.store.delivered_among(std::slice::from_ref(&key)).await.unwrap().contains(&key), "asked for as it was told");
+    assert!(ground.store.settled_among(std::slice::from_ref(&key)).await.unwrap().contains(&key), "asked for as it was told");
+}
+
+pub(crate) async fn days_that_are_over_go_and_later_ones_stay(ground: &Ground) {
+    #[expect(clippy::disallowed_methods, reason = "the database lets days go by its own clock")]
+    let today = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 86_400;
+    let days_ago = |days: u64| Moment::from_micros(i64::try_from((today - days) * 86_400_000_000 + 7).unwrap());
+    let events = [("now", 0), ("kept", 2), ("over", 3), ("long over", 400)];
+    let rows = events.map(|(event, days)| PublishedRow { received_at: days_ago(days), ..published(event, 1) });
+    ground.store.journal_published(&rows).await.unwrap();
+    let still = async || {
+        let page = ground.store.events(&shop(), &Query { limit: 9, ..Query::default() }).await.unwrap();
+        ids(&[page]).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for _ in 0..2 {
+        ground.store.keep_journal(2).await.unwrap();
+        assert_eq!(still().await, ["now", "kept"]);
+    }
+    // What comes late for a day that went finds a place all the same, and goes the next time.
+    settle_at(ground, "over", days_ago(3)).await;
+    assert_eq!(state(&ground.store, "over").await, State::Delivered);
+    ground.store.keep_journal(2).await.unwrap();
+    assert_eq!(still().await, ["now", "kept"]);
+    settle_at(ground, "kept", days_ago(2)).await;
+    assert_eq!(state(&ground.store, "kept").await, State::Delivered);
+}
+
+/// Settles an event that was received at that moment.
+async fn settle_at(ground: &Ground, event: &str, received_at: Moment) {
+    let end = storage::Settled { received_at, ..settled(event, 1, End::Delivered) };
+    ground.store.commit(&commit(vec![end])).await.unwrap();
+}
+
+pub(crate) async fn an_event_sent_again_on_another_day_is_known_by_its_furthest_row(ground: &Ground) {
+    settle(&ground.store, "a", 1, End::Delivered).await;
+    let again = PublishedRow { received_at: second(200_000), ..published("a", 9) };
+    ground.store.journal_published(&[again]).await.unwrap();
+    assert_eq!(state(&ground.store, "a").await, State::Delivered);
+    let key = (shop(), id("a"));
+    assert!(ground.store.settled_among(std::slice::from_ref(&key)).await.unwrap().contains(&key), "and is not delivered twice");
 }

@@ -1,13 +1,11 @@
 //! Laws of what lasts: migrations, the end of a process, a commit that fails.
 
-use std::collections::HashMap;
-
 use events_proxy_core::{EventId, SourceId};
 use storage::{Account, Commit, End, Error, NewSession, Rotated, Rotation, Store};
 use tokio::task::JoinSet;
 
 use crate::ground::Ground;
-use crate::sample::{TOPIC, commit, dead, id, parked, published, row, second, settle, settled, shop};
+use crate::sample::{TOPIC, commit, dead, due, id, offsets, own, parked, published, row, second, settle, settled, shop, to};
 
 pub(crate) async fn migrating_again_changes_nothing(ground: &Ground) {
     settle(&ground.store, "a", 1, End::Delivered).await;
@@ -19,9 +17,12 @@ pub(crate) async fn migrating_again_changes_nothing(ground: &Ground) {
 }
 
 pub(crate) async fn two_processes_may_migrate_at_once(ground: &Ground) {
-    let tables = ["refresh_token", "session", "account", "journal", "parked", "dead", "partition_offset", "seaql_migrations"];
+    let tables = [
+        ["refresh_token", "session", "account", "journal", "parked"],
+        ["dead", "dispatch_member", "dispatch_partition", "expired", "seaql_migrations"],
+    ];
     for round in 0..3 {
-        ground.run(&tables.map(|table| format!("DROP TABLE {table};")).concat()).await;
+        ground.run(&tables.concat().iter().map(|table| format!("DROP TABLE {table};")).collect::<String>()).await;
         let stores = [ground.another().await, ground.another().await, ground.another().await];
         let migrated = tokio::join!(stores[0].migrate(), stores[1].migrate(), stores[2].migrate());
         assert!(matches!(migrated, (Ok(()), Ok(()), Ok(()))), "round {round}: {migrated:?}");
@@ -58,29 +59,31 @@ pub(crate) async fn everything_survives_the_end_of_the_process(ground: &Ground) 
     ground.store.put_account(&account).await.unwrap();
     ground.store.journal_published(&[published("a", 1), published("z", 9)]).await.unwrap();
     let ends = vec![settled("a", 1, End::Delivered), settled("b", 2, dead()), settled("c", 3, parked(9))];
-    ground.store.commit(&Commit { next_offset: Some(4), ..commit(ends) }).await.unwrap();
+    own(&ground.store, TOPIC).await;
+    ground.store.commit(&Commit { progress: to(4), ..commit(ends) }).await.unwrap();
 
     /// All that was stored above.
     async fn stored(store: &Store) -> impl PartialEq + std::fmt::Debug {
         let rows = [row(store, "a").await, row(store, "b").await, row(store, "c").await, row(store, "z").await];
-        let (due, dead) = (store.due(TOPIC, second(9), 9).await.unwrap(), store.dead_letters(9).await.unwrap());
-        let (offsets, counts) = (store.offsets(TOPIC).await.unwrap(), store.counts().await.unwrap());
+        let (due, dead) = (due(store, 9).await, store.dead_letters(9).await.unwrap());
+        let (offsets, counts) = (offsets(store, TOPIC).await, store.counts().await.unwrap());
         (rows, due, dead, offsets, counts, store.account("shop").await.unwrap(), store.brands().await.unwrap())
     }
     let reopened = ground.another().await;
     reopened.migrate().await.unwrap();
     assert_eq!(stored(&reopened).await, stored(&ground.store).await);
-    assert_eq!(reopened.offsets(TOPIC).await.unwrap(), HashMap::from([(3, 4)]));
+    assert_eq!(offsets(&reopened, TOPIC).await, [(3, 4)]);
 }
 
 pub(crate) async fn a_commit_that_fails_leaves_nothing(ground: &Ground) {
     ground.run("ALTER TABLE parked RENAME TO elsewhere").await;
     let ends = vec![settled("a", 1, End::Delivered), settled("b", 2, dead()), settled("c", 3, parked(9))];
-    let commit = Commit { next_offset: Some(4), ..commit(ends) };
+    own(&ground.store, TOPIC).await;
+    let commit = Commit { progress: to(4), ..commit(ends) };
     assert!(matches!(ground.store.commit(&commit).await, Err(Error::Refused(_))));
     assert_eq!(ground.store.event(&SourceId::new("shop"), &EventId::new("a")).await.unwrap(), None);
     assert_eq!(ground.store.dead_letters(9).await.unwrap(), []);
-    assert_eq!(ground.store.offsets(TOPIC).await.unwrap(), HashMap::new());
+    assert_eq!(offsets(&ground.store, TOPIC).await, []);
     ground.run("ALTER TABLE elsewhere RENAME TO parked").await;
     ground.store.commit(&commit).await.unwrap();
     assert_eq!(ground.store.event(&shop(), &id("a")).await.unwrap().unwrap().offset, 1);

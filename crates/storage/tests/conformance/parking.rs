@@ -1,14 +1,14 @@
 //! Laws of parked events.
 
 use events_proxy_core::State;
-use storage::{End, ParkedRow};
+use storage::{End, ParkedRow, Waiting};
 
 use crate::ground::Ground;
-use crate::sample::{TOPIC, commit, dead, parked, second, settle, settled, state};
+use crate::sample::{self, TOPIC, commit, dead, parked, second, settle, settled, state};
 
 /// The offsets of what is due in that second.
 async fn due(ground: &Ground, now: u64) -> Vec<u64> {
-    ground.store.due(TOPIC, second(now), 100).await.unwrap().iter().map(|row| row.offset).collect()
+    sample::due(&ground.store, now).await.iter().map(|row| row.offset).collect()
 }
 
 pub(crate) async fn a_parked_event_is_due_at_its_moment(ground: &Ground) {
@@ -24,7 +24,7 @@ pub(crate) async fn a_parked_event_is_due_at_its_moment(ground: &Ground) {
         next_attempt_at: second(50),
         consumed_at: end.consumed_at,
     };
-    assert_eq!(ground.store.due(TOPIC, second(50), 100).await.unwrap(), [expected]);
+    assert_eq!(sample::due(&ground.store, 50).await, [expected]);
     assert_eq!(state(&ground.store, "a").await, State::Parked);
 }
 
@@ -36,7 +36,7 @@ pub(crate) async fn due_events_come_oldest_first_and_by_topic(ground: &Ground) {
     "others".clone_into(&mut other.topic);
     ground.store.commit(&other).await.unwrap();
     assert_eq!(due(ground, 40).await, [2, 3, 1]);
-    let two = ground.store.due(TOPIC, second(40), 2).await.unwrap();
+    let two = ground.store.due(TOPIC, &[3], second(40), 2).await.unwrap();
     assert_eq!(two.iter().map(|row| row.offset).collect::<Vec<_>>(), [2, 3]);
 }
 
@@ -62,7 +62,7 @@ pub(crate) async fn a_parked_event_that_is_parked_again_is_replaced(ground: &Gro
     again.attempts.push(crate::sample::attempt(3, events_proxy_core::Outcome::Unavailable));
     ground.store.commit(&commit(vec![again.clone()])).await.unwrap();
     assert_eq!(due(ground, 69).await, [0u64; 0]);
-    let rows = ground.store.due(TOPIC, second(70), 9).await.unwrap();
+    let rows = sample::due(&ground.store, 70).await;
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].attempts, again.attempts);
 }
@@ -83,4 +83,18 @@ pub(crate) async fn an_event_delivered_elsewhere_is_no_longer_parked(ground: &Gr
     assert_eq!(due(ground, 10).await, [1], "its row goes when it is settled itself");
     settle(&ground.store, "a", 1, parked(20)).await;
     assert_eq!(due(ground, 99).await, [0u64; 0]);
+}
+
+pub(crate) async fn parked_events_are_told_to_the_owner_of_their_partition(ground: &Ground) {
+    for (event, offset) in [("a", 5), ("b", 2)] {
+        settle(&ground.store, event, offset, parked(10)).await;
+    }
+    let elsewhere = storage::Settled { partition: 4, ..settled("c", 9, parked(10)) };
+    ground.store.commit(&storage::Commit { partition: 4, ..commit(vec![elsewhere]) }).await.unwrap();
+    assert_eq!(due(ground, 99).await, [2, 5]);
+    assert_eq!(ground.store.due(TOPIC, &[], second(99), 9).await.unwrap(), []);
+    assert_eq!(ground.store.due(TOPIC, &[4, 5], second(99), 9).await.unwrap().len(), 1);
+    let waiting = ground.store.waiting(TOPIC, &[3, 4, 5]).await.unwrap();
+    let expected = [(3, Waiting { events: 2, oldest: second(2) }), (4, Waiting { events: 1, oldest: second(9) })];
+    assert_eq!(waiting, expected.into());
 }

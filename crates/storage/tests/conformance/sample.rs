@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use events_proxy_core::envelope::Record;
 use events_proxy_core::{Attempt, DeadReason, EventId, Moment, Outcome, SourceId, State};
-use storage::{Commit, End, JournalRow, PublishedRow, Settled, Store};
+use storage::{Beat, Commit, End, JournalRow, Member, ParkedRow, Progress, PublishedRow, Settled, Standing, Store};
 
 /// The topic of all samples.
 pub(crate) const TOPIC: &str = "events";
@@ -75,9 +75,43 @@ pub(crate) fn parked(until: u64) -> End {
     End::Parked { next_attempt_at: second(until) }
 }
 
-/// A commit of settled events, without offset.
+/// A commit of settled events, without an owner.
 pub(crate) fn commit(settled: Vec<Settled>) -> Commit {
-    Commit { topic: TOPIC.to_owned(), partition: 3, next_offset: None, settled, undecodable: Vec::new() }
+    Commit { topic: TOPIC.to_owned(), partition: 3, progress: None, settled, undecodable: Vec::new() }
+}
+
+/// A beat of a member of the samples' topic of 24 partitions, whose leases last a minute.
+pub(crate) fn beat(member: &str) -> Beat {
+    Beat {
+        topic: TOPIC.to_owned(),
+        partitions: 24,
+        member: Member { id: member.to_owned(), pod: "pod".to_owned() },
+        ttl: Duration::from_secs(60),
+        first: false,
+        draining: false,
+        ends: Vec::new(),
+    }
+}
+
+/// Makes "me" the owner of every partition of a topic, under epoch 1.
+pub(crate) async fn own(store: &Store, topic: &str) -> Standing {
+    store.beat(&Beat { topic: topic.to_owned(), first: true, ..beat("me") }).await.unwrap()
+}
+
+/// How far "me" has come under epoch 1.
+pub(crate) fn to(next_offset: u64) -> Option<Progress> {
+    Some(Progress { member: "me".to_owned(), epoch: 1, next_offset: Some(next_offset), expired: Vec::new() })
+}
+
+/// Where each partition of a topic goes on, if it has come anywhere.
+pub(crate) async fn offsets(store: &Store, topic: &str) -> Vec<(u32, u64)> {
+    let rows = store.partitions(topic).await.unwrap();
+    rows.iter().filter(|row| row.next_offset > 0).map(|row| (row.partition, row.next_offset)).collect()
+}
+
+/// What is due of the samples' partition in that second.
+pub(crate) async fn due(store: &Store, now: u64) -> Vec<ParkedRow> {
+    store.due(TOPIC, &[3], second(now), 100).await.unwrap()
 }
 
 /// Settles one event.

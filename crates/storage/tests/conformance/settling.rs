@@ -1,33 +1,36 @@
 //! Laws of commits: offsets, ends, dead letters.
 
-use std::collections::HashMap;
-
 use events_proxy_core::envelope::Record;
 use events_proxy_core::{DeadReason, SourceId, State};
-use storage::{Commit, DeadKind, DeadRow, End, Undecodable};
+use storage::{Commit, DeadKind, DeadRow, End, Progress, Undecodable};
 use tokio::task::JoinSet;
 
 use crate::ground::Ground;
-use crate::sample::{TOPIC, commit, dead, id, parked, published, row, second, settle, settled, shop, state};
+use crate::sample::{TOPIC, commit, dead, due, id, offsets, own, parked, published, row, second, settle, settled, shop, state, to};
 
 pub(crate) async fn offsets_are_kept_and_never_go_back(ground: &Ground) {
-    let at = |topic: &str, partition, next| Commit { topic: topic.to_owned(), partition, next_offset: Some(next), ..commit(Vec::new()) };
-    assert_eq!(ground.store.offsets(TOPIC).await.unwrap(), HashMap::new());
+    let at = |topic: &str, partition, next| Commit { topic: topic.to_owned(), partition, progress: to(next), ..commit(Vec::new()) };
+    own(&ground.store, TOPIC).await;
+    own(&ground.store, "others").await;
+    assert_eq!(offsets(&ground.store, TOPIC).await, []);
     for next in 1..=5 {
         ground.store.commit(&at(TOPIC, 0, next)).await.unwrap();
-        assert_eq!(ground.store.offsets(TOPIC).await.unwrap(), HashMap::from([(0, next)]));
+        assert_eq!(offsets(&ground.store, TOPIC).await, [(0, next)]);
     }
     for (topic, partition, next) in [(TOPIC, 0, 3), (TOPIC, 23, 9_000_000_000), ("others", 0, 8), (TOPIC, 7, 0)] {
         ground.store.commit(&at(topic, partition, next)).await.unwrap();
     }
-    assert_eq!(ground.store.offsets(TOPIC).await.unwrap(), HashMap::from([(0, 5), (23, 9_000_000_000), (7, 0)]));
-    assert_eq!(ground.store.offsets("others").await.unwrap(), HashMap::from([(0, 8)]));
+    assert_eq!(offsets(&ground.store, TOPIC).await, [(0, 5), (23, 9_000_000_000)]);
+    assert_eq!(offsets(&ground.store, "others").await, [(0, 8)]);
 }
 
 pub(crate) async fn a_commit_without_offset_leaves_it(ground: &Ground) {
-    ground.store.commit(&Commit { next_offset: Some(4), ..commit(vec![settled("a", 3, parked(5))]) }).await.unwrap();
-    settle(&ground.store, "a", 3, End::Delivered).await;
-    assert_eq!(ground.store.offsets(TOPIC).await.unwrap(), HashMap::from([(3, 4)]));
+    own(&ground.store, TOPIC).await;
+    ground.store.commit(&Commit { progress: to(4), ..commit(vec![settled("a", 3, parked(5))]) }).await.unwrap();
+    let still = to(0).map(|progress| Progress { next_offset: None, ..progress });
+    ground.store.commit(&Commit { progress: still, ..commit(vec![settled("a", 3, End::Delivered)]) }).await.unwrap();
+    assert_eq!(offsets(&ground.store, TOPIC).await, [(3, 4)]);
+    assert_eq!(state(&ground.store, "a").await, State::Delivered);
 }
 
 pub(crate) async fn a_dead_event_keeps_payload_attempts_and_reason(ground: &Ground) {
@@ -60,7 +63,8 @@ pub(crate) async fn a_dead_event_keeps_payload_attempts_and_reason(ground: &Grou
 pub(crate) async fn a_record_that_is_no_event_becomes_a_dead_letter_without_ids(ground: &Ground) {
     let record = Record { key: vec![0], payload: vec![0xff, 0], headers: [("x\0".to_owned(), vec![0])].into() };
     let undecodable = Undecodable { partition: 3, offset: 8, record: record.clone(), detail: "no header".to_owned(), at: second(1) };
-    let commit = Commit { next_offset: Some(9), undecodable: vec![undecodable.clone(), undecodable], ..commit(Vec::new()) };
+    own(&ground.store, TOPIC).await;
+    let commit = Commit { progress: to(9), undecodable: vec![undecodable.clone(), undecodable], ..commit(Vec::new()) };
     ground.store.commit(&commit).await.unwrap();
     let letters = ground.store.dead_letters(10).await.unwrap();
     assert_eq!(letters.len(), 1);
@@ -80,7 +84,7 @@ pub(crate) async fn dead_letters_come_newest_first(ground: &Ground) {
     assert_eq!(offsets(ground.store.dead_letters(0).await.unwrap()), [0; 0]);
 }
 
-pub(crate) async fn ended_events_are_told_from_others(ground: &Ground) {
+pub(crate) async fn settled_events_are_told_from_others(ground: &Ground) {
     ground.store.journal_published(&[published("published", 1)]).await.unwrap();
     for (event, offset, end) in [("delivered", 2, End::Delivered), ("dead", 3, dead()), ("parked", 4, parked(9))] {
         settle(&ground.store, event, offset, end).await;
@@ -88,31 +92,33 @@ pub(crate) async fn ended_events_are_told_from_others(ground: &Ground) {
     let mut keys: Vec<_> = (0..1_100).map(|n| (shop(), id(&format!("unknown {n}")))).collect();
     keys.extend(["published", "delivered", "dead", "parked", "delivered"].map(|event| (shop(), id(event))));
     keys.push((SourceId::new("bank"), id("delivered")));
-    let ended = ground.store.delivered_among(&keys).await.unwrap();
-    assert_eq!(ended, [(shop(), id("delivered")), (shop(), id("dead"))].into());
-    assert!(ground.store.delivered_among(&[]).await.unwrap().is_empty());
+    let settled = ground.store.settled_among(&keys).await.unwrap();
+    assert_eq!(settled, [(shop(), id("delivered")), (shop(), id("dead")), (shop(), id("parked"))].into());
+    assert!(ground.store.settled_among(&[]).await.unwrap().is_empty());
 }
 
 pub(crate) async fn a_commit_repeated_changes_nothing(ground: &Ground) {
     let ends = vec![settled("a", 1, End::Delivered), settled("b", 2, dead()), settled("c", 3, parked(9))];
-    let commit = Commit { next_offset: Some(4), ..commit(ends) };
+    own(&ground.store, TOPIC).await;
+    let commit = Commit { progress: to(4), ..commit(ends) };
     ground.store.commit(&commit).await.unwrap();
     let before = (row(&ground.store, "a").await, row(&ground.store, "b").await, row(&ground.store, "c").await);
     ground.store.commit(&commit).await.unwrap();
     assert_eq!((row(&ground.store, "a").await, row(&ground.store, "b").await, row(&ground.store, "c").await), before);
     assert_eq!(ground.store.dead_letters(10).await.unwrap().len(), 1);
-    assert_eq!(ground.store.due(TOPIC, second(9), 10).await.unwrap().len(), 1);
+    assert_eq!(due(&ground.store, 9).await.len(), 1);
 }
 
 pub(crate) async fn an_event_twice_in_one_commit_takes_its_highest_state(ground: &Ground) {
     let ends = vec![settled("a", 1, parked(9)), settled("a", 2, End::Delivered), settled("a", 3, dead())];
     ground.store.commit(&commit(ends)).await.unwrap();
     assert_eq!(state(&ground.store, "a").await, State::Delivered);
-    assert_eq!(ground.store.due(TOPIC, second(99), 10).await.unwrap(), []);
+    assert_eq!(due(&ground.store, 99).await, []);
     assert_eq!(ground.store.dead_letters(10).await.unwrap(), []);
 }
 
 pub(crate) async fn commits_and_news_of_the_same_events_at_once_all_succeed(ground: &Ground) {
+    own(&ground.store, TOPIC).await;
     let mut writers = JoinSet::new();
     for writer in 0..6u64 {
         let store = ground.store.clone();
@@ -125,13 +131,13 @@ pub(crate) async fn commits_and_news_of_the_same_events_at_once_all_succeed(grou
                     store.journal_published(&news).await.unwrap();
                 } else {
                     let ends = events.iter().map(|n| settled(&format!("e{n}"), *n, if writer == 1 { parked(*n) } else { End::Delivered }));
-                    store.commit(&Commit { next_offset: Some(writer), ..commit(ends.collect()) }).await.unwrap();
+                    store.commit(&Commit { progress: to(writer), ..commit(ends.collect()) }).await.unwrap();
                 }
             }
         });
     }
     writers.join_all().await;
     assert_eq!(ground.store.counts().await.unwrap().delivered, 200);
-    assert_eq!(ground.store.due(TOPIC, second(999), 10).await.unwrap(), []);
+    assert_eq!(due(&ground.store, 999).await, []);
     assert_eq!(row(&ground.store, "e0").await.published_at, Some(second(2)));
 }

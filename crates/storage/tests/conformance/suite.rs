@@ -12,6 +12,7 @@ mod journal;
 mod settling;
 mod parking;
 mod searching;
+mod leases;
 mod lasting;
 mod cable;
 mod absence;
@@ -77,14 +78,16 @@ laws! {
         pages_keep_to_state_and_time
         a_source_sees_its_own_events_only
         counts_are_by_state
-        text_with_a_nul_is_kept_without_it;
+        text_with_a_nul_is_kept_without_it
+        days_that_are_over_go_and_later_ones_stay
+        an_event_sent_again_on_another_day_is_known_by_its_furthest_row;
     settling:
         offsets_are_kept_and_never_go_back
         a_commit_without_offset_leaves_it
         a_dead_event_keeps_payload_attempts_and_reason
         a_record_that_is_no_event_becomes_a_dead_letter_without_ids
         dead_letters_come_newest_first
-        ended_events_are_told_from_others
+        settled_events_are_told_from_others
         a_commit_repeated_changes_nothing
         an_event_twice_in_one_commit_takes_its_highest_state
         commits_and_news_of_the_same_events_at_once_all_succeed;
@@ -95,7 +98,21 @@ laws! {
         a_parked_event_that_dies_leaves_no_parked_row
         a_parked_event_that_is_parked_again_is_replaced
         a_delivered_event_is_neither_parked_nor_buried
-        an_event_delivered_elsewhere_is_no_longer_parked;
+        an_event_delivered_elsewhere_is_no_longer_parked
+        parked_events_are_told_to_the_owner_of_their_partition;
+    leases:
+        a_member_alone_owns_everything_under_a_new_epoch
+        a_live_lease_is_taken_by_nobody_and_one_that_is_over_by_the_next
+        a_late_renewal_keeps_what_nobody_has_claimed_and_nothing_else
+        a_member_that_begins_again_takes_its_partitions_over_at_once
+        shares_are_equal_once_the_surplus_is_given_back
+        members_beyond_the_partitions_own_nothing
+        a_member_that_stops_claims_nothing_and_others_share_its_part
+        of_many_beats_at_once_each_partition_goes_to_one
+        a_commit_under_an_epoch_that_is_over_writes_nothing
+        that_an_event_was_delivered_may_be_told_by_anybody
+        owners_tell_where_partitions_end_and_all_learn_how_much_is_left
+        what_the_topic_dropped_is_counted_once;
     searching:
         pages_of_all_sources_come_newest_first_and_miss_none
         every_condition_narrows_a_search

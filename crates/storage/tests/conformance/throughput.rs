@@ -9,7 +9,7 @@ use storage::{Commit, End, PublishedRow, Settled};
 use tokio::time::Instant;
 
 use crate::ground::Ground;
-use crate::sample::{attempt, commit, dead, parked, published, settled};
+use crate::sample::{TOPIC, attempt, commit, dead, own, parked, published, settled, to};
 
 /// Calls of each kind.
 const CALLS: u64 = 60;
@@ -37,15 +37,16 @@ fn tell(what: &str, mut took: Vec<Duration>) {
 
 async fn measure(ground: &Ground) {
     let (mut news, mut ends, mut mixed, mut asked) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    own(&ground.store, TOPIC).await;
     for call in 0..CALLS {
         let rows: Vec<PublishedRow> = (0..ROWS).map(|row| event(call, row)).map(|(event, offset)| published(&event, offset)).collect();
         let keys: Vec<_> = rows.iter().map(|row| (row.source_id.clone(), row.event_id.clone())).collect();
-        let all = Commit { next_offset: Some(call * ROWS), ..commit((0..ROWS).map(|row| ended(call, row, End::Delivered)).collect()) };
+        let all = Commit { progress: to(call * ROWS), ..commit((0..ROWS).map(|row| ended(call, row, End::Delivered)).collect()) };
         let start = Instant::now();
         ground.store.journal_published(&rows).await.unwrap();
         news.push(start.elapsed());
         let start = Instant::now();
-        ground.store.delivered_among(&keys).await.unwrap();
+        ground.store.settled_among(&keys).await.unwrap();
         asked.push(start.elapsed());
         let start = Instant::now();
         ground.store.commit(&all).await.unwrap();
@@ -67,7 +68,7 @@ async fn measure(ground: &Ground) {
         mixed.push(start.elapsed());
     }
     tell("journal_published", news);
-    tell("delivered_among", asked);
+    tell("settled_among", asked);
     tell("commit, all delivered", ends);
     tell("commit, 10 % parked, 10 % dead", mixed);
 }
