@@ -6,6 +6,8 @@ mod command_line;
 #[cfg(test)]
 mod embedded;
 #[cfg(test)]
+mod owners;
+#[cfg(test)]
 mod separate;
 #[cfg(test)]
 mod support;

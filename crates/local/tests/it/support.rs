@@ -68,10 +68,15 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    /// Asks it to end by a signal and waits for it.
-    pub(crate) async fn end(&mut self, signal: &str) -> ExitStatus {
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args([format!("-{signal}"), self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// Asks it to end by a signal and waits for it.
+    pub(crate) async fn end(&mut self, signal: &str) -> ExitStatus {
+        self.signal(signal);
         let until = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -285,6 +290,11 @@ pub(crate) async fn services() -> Services {
 }
 
 impl Services {
+    /// The database's URL.
+    pub(crate) fn database(&self) -> &str {
+        &self.database
+    }
+
     /// The settings that make a process use them.
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
         vec![
