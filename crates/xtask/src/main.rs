@@ -1,9 +1,10 @@
-//! The checks of this repository that need parsing: `cargo xtask check`.
+//! The checks of this repository that need parsing, and the pages that are generated: `cargo xtask check | reference`.
 //!
 //! Each check returns every finding at once, as `path: what is wrong`; one finding fails the run.
 
 mod arrows;
 mod links;
+mod reference;
 mod shape;
 mod stages;
 
@@ -21,18 +22,20 @@ fn main() -> anyhow::Result<ExitCode> {
     let command = std::env::args().nth(1);
     match command.as_deref() {
         Some("check") => check(&root()?),
-        Some(other) => bail!("unknown command `{other}`; there is: check"),
-        None => bail!("say a command; there is: check"),
+        Some("reference") => reference::write(&root()?).map(|()| ExitCode::SUCCESS),
+        Some(other) => bail!("unknown command `{other}`; there are: check, reference"),
+        None => bail!("say a command; there are: check, reference"),
     }
 }
 
 /// Runs every check and prints what each found.
 fn check(root: &Path) -> anyhow::Result<ExitCode> {
-    let checks: [(&str, Findings); 4] = [
+    let checks: [(&str, Findings); 5] = [
         ("stage chain", stages::check(root)?),
         ("crate arrows", arrows::check(root)?),
         ("shape of files", shape::check(root)?),
         ("links of documents", links::check(root)?),
+        ("reference of settings", reference::check(root)?),
     ];
     let mut out = io::stdout().lock();
     let mut clean = true;
