@@ -174,7 +174,7 @@ impl Consumer {
             }
             let (hold, place) = (Arc::clone(&self.hold), (self.ledger.partition, offset));
             let turn = lanes.turn(&envelope.source_id);
-            let journey = Journey { hold, envelope, record, place, consumed_at, attempts: Vec::new() };
+            let journey = Journey { hold, envelope, record, place, consumed_at, attempts: Vec::new(), forgiven: 0 };
             let permit = self.unless_left(Arc::clone(&self.under_way).acquire_owned()).await?;
             let (path, ended, ledger) = (Arc::clone(&self.path), self.ended.clone(), Arc::clone(&self.ledger));
             let traveller = Traveller { path, turn, order: self.order };

@@ -125,5 +125,6 @@ fn journey(way: Way, row: ParkedRow) -> Option<(Journey, Way)> {
     };
     let begun = way.0.ledger.begin_again(&(envelope.source_id.clone(), envelope.event.id.clone()), row.offset);
     let (hold, place) = (Arc::clone(&way.0.hold), (row.partition, row.offset));
-    begun.then_some((Journey { hold, envelope, record: row.record, place, consumed_at: row.consumed_at, attempts: row.attempts }, way))
+    let ParkedRow { record, consumed_at, attempts, forgiven, .. } = row;
+    begun.then_some((Journey { hold, envelope, record, place, consumed_at, attempts, forgiven }, way))
 }

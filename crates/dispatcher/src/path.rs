@@ -74,6 +74,8 @@ pub(crate) struct Journey {
     pub(crate) consumed_at: Moment,
     /// Attempts made before.
     pub(crate) attempts: Vec<Attempt>,
+    /// How many of them count no more, because it was replayed after them.
+    pub(crate) forgiven: u32,
 }
 
 impl Journey {
@@ -88,11 +90,11 @@ impl Path {
     /// Brings an event to its end, or parks it; `None` when its partition is left before that: nothing was recorded then,
     /// and the event comes again.
     pub(crate) async fn travel(&self, journey: Journey) -> Option<Settled> {
-        let Journey { hold, envelope, record, place: (partition, offset), consumed_at, mut attempts } = journey;
+        let Journey { hold, envelope, record, place: (partition, offset), consumed_at, mut attempts, forgiven } = journey;
         let span = tracing::info_span!("consume");
         chassis::trace::adopt(&span, &envelope.trace);
         let brand = span.in_scope(|| tracing::info_span!("enrich").in_scope(|| self.brands.enrich(&envelope.source_id)));
-        let end = self.tries(&hold, (&envelope, &brand), &mut attempts).instrument(span.clone()).await?;
+        let end = self.tries(&hold, (&envelope, &brand), &mut attempts, forgiven).instrument(span.clone()).await?;
         let trace_id = envelope.trace.trace_id().to_owned();
         if let End::Dead { reason, detail } = &end {
             self.metrics.died(envelope.event.id.as_str(), reason.as_str(), detail);
@@ -112,13 +114,14 @@ impl Path {
             partition,
             offset,
             attempts,
+            forgiven,
             end,
             record,
         })
     }
 
     /// Tries until it is clear how the event ends this time.
-    async fn tries(&self, hold: &Hold, event: (&Envelope, &str), attempts: &mut Vec<Attempt>) -> Option<End> {
+    async fn tries(&self, hold: &Hold, event: (&Envelope, &str), attempts: &mut Vec<Attempt>, forgiven: u32) -> Option<End> {
         let mut pauses = backoff(self.patience);
         let mut in_place = 0_u32;
         loop {
@@ -132,8 +135,7 @@ impl Path {
                         continue;
                     }
                     in_place += 1;
-                    let made =
-                        u32::try_from(attempts.iter().filter(|attempt| attempt.outcome != Outcome::Throttled).count()).unwrap_or(u32::MAX);
+                    let made = counted(attempts, forgiven);
                     if made >= self.patience.attempts_max {
                         return Some(End::Dead { reason: DeadReason::AttemptsExhausted, detail: verdict.detail });
                     }
@@ -203,6 +205,12 @@ impl Path {
         let rounds = (made / self.patience.retries.saturating_add(1)).saturating_sub(1).min(31);
         least + jitter(least.saturating_mul(1 << rounds).min(most).saturating_sub(least))
     }
+}
+
+/// How many attempts count towards the most: those since the last replay that were no throttle.
+fn counted(attempts: &[Attempt], forgiven: u32) -> u32 {
+    let since = attempts.iter().skip(usize::try_from(forgiven).unwrap_or(usize::MAX));
+    u32::try_from(since.filter(|attempt| attempt.outcome != Outcome::Throttled).count()).unwrap_or(u32::MAX)
 }
 
 /// The pauses in place: doubled each time, with full jitter.

@@ -60,6 +60,7 @@ impl Graveyard {
                 partition: 0,
                 offset,
                 attempts: Vec::new(),
+                forgiven: 0,
                 end: End::Dead { reason: DeadReason::Unpublishable, detail },
                 record,
             }),

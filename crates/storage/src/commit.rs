@@ -77,6 +77,8 @@ pub struct Settled {
     pub offset: u64,
     /// Every attempt so far, oldest first.
     pub attempts: Vec<Attempt>,
+    /// How many of them count no more, because it was replayed after them.
+    pub forgiven: u32,
     /// How it ended.
     pub end: End,
     /// The record as it was on the topic; kept for parked and dead events only.

@@ -13,3 +13,4 @@ pub(crate) mod refresh_token;
 pub(crate) mod journal;
 pub(crate) mod parked;
 pub(crate) mod dead;
+pub(crate) mod replay;

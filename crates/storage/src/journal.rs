@@ -80,6 +80,8 @@ pub struct JournalRow {
     pub dead_reason: Option<DeadReason>,
     /// Why it is dead, in words.
     pub dead_detail: Option<String>,
+    /// How often it was replayed.
+    pub replays: u32,
 }
 
 /// Which events of a source are asked for.
@@ -275,6 +277,7 @@ impl JournalRow {
             attempts: row.attempts.map_or(Ok(Vec::new()), |json| TABLE.attempts(&json))?,
             dead_reason: row.dead_reason.map(|word| TABLE.reason("dead_reason", &word)).transpose()?,
             dead_detail: row.dead_detail,
+            replays: TABLE.sound("replays", u32::try_from(row.replays).ok())?,
         })
     }
 }

@@ -19,6 +19,7 @@ mod commit;
 mod expired;
 mod parked;
 mod dead;
+mod replay;
 mod search;
 
 pub use account::Account;
@@ -28,6 +29,7 @@ pub use error::Error;
 pub use journal::{Counts, Cursor, JournalRow, PAGE_ROWS_MAX, Page, PublishedRow, Query};
 pub use lease::{Beat, Holding, Member, PartitionRow, Standing};
 pub use parked::{ParkedRow, Waiting};
+pub use replay::{Choice, Moved, NewReplay, Of, Replay, ReplayState, Turn};
 pub use search::{DeadGroup, Found, Place, Search};
 pub use session::{NewSession, Rotated, RotatedSession, Rotation};
 pub use store::{Options, Store};

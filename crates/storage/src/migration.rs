@@ -6,6 +6,7 @@
 mod columns;
 mod first;
 mod ownership;
+mod replay;
 
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ struct Steps;
 #[async_trait::async_trait]
 impl MigratorTrait for Steps {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(first::Step), Box::new(ownership::Step)]
+        vec![Box::new(first::Step), Box::new(ownership::Step), Box::new(replay::Step)]
     }
 }
 

@@ -25,6 +25,8 @@ pub struct ParkedRow {
     pub record: Record,
     /// Every attempt so far, oldest first.
     pub attempts: Vec<Attempt>,
+    /// How many of them count no more, because it was replayed after them.
+    pub forgiven: u32,
     /// When it is due again.
     pub next_attempt_at: Moment,
     /// When it was first taken from the topic.
@@ -100,9 +102,13 @@ pub(crate) async fn park(database: &impl ConnectionTrait, topic: &str, settled: 
             rows.insert(event.place(), (*event, due));
         }
     }
-    let rows: Vec<ActiveModel> = rows.into_values().map(|(event, due)| row(topic, event, due)).collect();
+    put(database, rows.into_values().map(|(event, due)| row(topic, event, due)).collect()).await
+}
+
+/// Writes parked rows, each in place of the one that may be there.
+pub(crate) async fn put(database: &impl ConnectionTrait, rows: Vec<ActiveModel>) -> Result<(), DbErr> {
     let replace = OnConflict::columns([Column::Topic, Column::Partition, Column::Offset])
-        .update_columns([Column::NextAttemptAt, Column::ReceivedAt, Column::ConsumedAt, Column::Attempts])
+        .update_columns([Column::NextAttemptAt, Column::ReceivedAt, Column::ConsumedAt, Column::Attempts, Column::Forgiven])
         .update_columns([Column::RecordKey, Column::RecordPayload, Column::RecordHeaders])
         .to_owned();
     for chunk in rows.chunks(CHUNK_ROWS_MAX) {
@@ -137,6 +143,7 @@ fn row(topic: &str, event: &Settled, due: Moment) -> ActiveModel {
         received_at: Set(event.received_at.as_micros()),
         consumed_at: Set(event.consumed_at.as_micros()),
         attempts: Set(attempts(&event.attempts)),
+        forgiven: Set(i32::try_from(event.forgiven).unwrap_or(i32::MAX)),
         record_key: Set(event.record.key.clone()),
         record_payload: Set(event.record.payload.clone()),
         record_headers: Set(headers(&event.record.headers)),
@@ -153,6 +160,7 @@ impl ParkedRow {
             offset: table.offset("offset", row.offset)?,
             record: table.record(row.record_key, row.record_payload, &row.record_headers)?,
             attempts: table.attempts(&row.attempts)?,
+            forgiven: table.sound("forgiven", u32::try_from(row.forgiven).ok())?,
             next_attempt_at: Moment::from_micros(row.next_attempt_at),
             consumed_at: Moment::from_micros(row.consumed_at),
         })

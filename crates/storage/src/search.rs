@@ -2,13 +2,14 @@
 //!
 //! A search is answered from an index, a page at a time, newest first; whatever is asked for, an answer is bounded.
 
+use events_proxy_core::envelope::Record;
 use events_proxy_core::{DeadReason, EventId, Moment, SourceId, State};
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder, QuerySelect};
 
-use crate::entity::{dead, journal};
+use crate::entity::{dead, journal, parked};
 use crate::journal::{JournalRow, PAGE_ROWS_MAX};
-use crate::value::{Columns, text};
+use crate::value::{Columns, bigint, text};
 use crate::{Error, Store};
 
 /// Which events are looked for; what is not said matches all.
@@ -115,6 +116,40 @@ impl Store {
         let mut groups = groups.into_iter().map(Group::read).collect::<Result<Vec<_>, _>>()?;
         groups.sort_by_key(|group| (std::cmp::Reverse(group.count), group.reason.as_str()));
         Ok(groups)
+    }
+
+    /// When the oldest event was received that has not ended, as far as the journal knows.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn oldest_pending(&self) -> Result<Option<Moment>, Error> {
+        use journal::Column;
+        let mut oldest = None;
+        for state in State::ALL.into_iter().filter(|state| !state.is_final()) {
+            // One look at the index for each state, whatever the number of rows.
+            let select = journal::Entity::find()
+                .select_only()
+                .column(Column::ReceivedAt)
+                .filter(Column::StateRank.eq(state.rank()))
+                .order_by_asc(Column::ReceivedAt)
+                .limit(1);
+            let found: Option<i64> = self.answer(select.into_tuple().one(self.reader())).await?;
+            oldest = oldest.into_iter().chain(found).min();
+        }
+        Ok(oldest.map(Moment::from_micros))
+    }
+
+    /// The record of the event at a place, if it is kept there: of a dead or parked event.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn kept(&self, topic: &str, partition: u32, offset: u64) -> Result<Option<Record>, Error> {
+        let place = (text(topic), i64::from(partition), bigint(offset));
+        if let Some(row) = self.answer(dead::Entity::find_by_id(place.clone()).one(self.reader())).await? {
+            return Columns("dead").record(row.record_key, row.record_payload, &row.record_headers).map(Some);
+        }
+        let parked = self.answer(parked::Entity::find_by_id(place).one(self.reader())).await?;
+        parked.map(|row| Columns("parked").record(row.record_key, row.record_payload, &row.record_headers)).transpose()
     }
 }
 

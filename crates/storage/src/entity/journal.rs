@@ -45,6 +45,8 @@ pub struct Model {
     pub dead_reason: Option<String>,
     /// Why it is dead, in words.
     pub dead_detail: Option<String>,
+    /// How often it was replayed.
+    pub replays: i32,
 }
 
 /// The table has no relations that are walked.

@@ -23,6 +23,8 @@ pub struct Model {
     pub consumed_at: i64,
     /// Its attempts as a JSON array.
     pub attempts: String,
+    /// How many of them count no more, because it was replayed after them.
+    pub forgiven: i32,
     /// The record's key.
     pub record_key: Vec<u8>,
     /// The record's payload.

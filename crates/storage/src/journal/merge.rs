@@ -141,6 +141,7 @@ fn settled_row(((source_id, event_id, day), row): (Place, &Settled)) -> ActiveMo
         attempts: Set(Some(attempts(&row.attempts))),
         dead_reason: Set(reason),
         dead_detail: Set(detail),
+        replays: NotSet,
     }
 }
 

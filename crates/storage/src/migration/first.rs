@@ -54,7 +54,7 @@ const INDEXES: &[(&str, &str, &[Key])] = &[
     ("journal_received_at", "journal", &[("source_id", IndexOrder::Asc), ("received_at", IndexOrder::Desc), ("event_id", IndexOrder::Asc)]),
     ("journal_newest", "journal", &[("received_at", IndexOrder::Desc), ("source_id", IndexOrder::Asc), ("event_id", IndexOrder::Asc)]),
     ("journal_trace_id", "journal", &[("trace_id", IndexOrder::Asc)]),
-    ("journal_state_rank", "journal", &[("state_rank", IndexOrder::Asc)]),
+    ("journal_state_rank", "journal", &[("state_rank", IndexOrder::Asc), ("received_at", IndexOrder::Asc)]),
     ("parked_due", "parked", &[("topic", IndexOrder::Asc), ("next_attempt_at", IndexOrder::Asc)]),
     ("parked_oldest", "parked", &[("topic", IndexOrder::Asc), ("partition", IndexOrder::Asc), ("received_at", IndexOrder::Asc)]),
     ("dead_died_at", "dead", &[("died_at", IndexOrder::Desc)]),

@@ -28,6 +28,7 @@ pub(crate) async fn a_published_event_is_found_with_its_times(ground: &Ground) {
         attempts: Vec::new(),
         dead_reason: None,
         dead_detail: None,
+        replays: 0,
     };
     assert_eq!(row(&ground.store, "a").await, expected);
     assert_eq!(ground.store.event(&shop(), &id("b")).await.unwrap(), None);

@@ -17,12 +17,21 @@ pub(crate) async fn migrating_again_changes_nothing(ground: &Ground) {
 }
 
 pub(crate) async fn two_processes_may_migrate_at_once(ground: &Ground) {
-    let tables = [
-        ["refresh_token", "session", "account", "journal", "parked"],
-        ["dead", "dispatch_member", "dispatch_partition", "expired", "seaql_migrations"],
+    const TABLES: [&str; 11] = [
+        "refresh_token",
+        "session",
+        "account",
+        "journal",
+        "parked",
+        "dead",
+        "dispatch_member",
+        "dispatch_partition",
+        "expired",
+        "replay",
+        "seaql_migrations",
     ];
     for round in 0..3 {
-        ground.run(&tables.concat().iter().map(|table| format!("DROP TABLE {table};")).collect::<String>()).await;
+        ground.run(&TABLES.iter().map(|table| format!("DROP TABLE {table};")).collect::<String>()).await;
         let stores = [ground.another().await, ground.another().await, ground.another().await];
         let migrated = tokio::join!(stores[0].migrate(), stores[1].migrate(), stores[2].migrate());
         assert!(matches!(migrated, (Ok(()), Ok(()), Ok(()))), "round {round}: {migrated:?}");

@@ -119,8 +119,10 @@ pub(crate) async fn of_many_beats_at_once_each_partition_goes_to_one(ground: &Gr
             let beat = Beat { ttl: SHORT, ..begin(&format!("{round}-{member}"), 24) };
             beating.spawn(async move { store.beat(&beat).await.unwrap() });
         }
-        let all: Vec<Holding> = beating.join_all().await.into_iter().flat_map(|standing| standing.held).collect();
-        let different: BTreeSet<u32> = all.iter().map(|holding| holding.partition).collect();
+        // On a machine that is busy enough a lease is over before the last of them beats, and is claimed again, under a new epoch.
+        let mut all: Vec<Holding> = beating.join_all().await.into_iter().flat_map(|standing| standing.held).collect();
+        all.sort_by_key(|holding| holding.epoch);
+        let different: BTreeSet<(u32, u64)> = all.iter().map(|holding| (holding.partition, holding.epoch)).collect();
         assert_eq!(different.len(), all.len(), "round {round}: {all:?}");
         assert!(!all.is_empty());
         for holding in all {

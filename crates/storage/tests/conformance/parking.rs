@@ -21,6 +21,7 @@ pub(crate) async fn a_parked_event_is_due_at_its_moment(ground: &Ground) {
         offset: 3,
         record: end.record,
         attempts: end.attempts,
+        forgiven: 0,
         next_attempt_at: second(50),
         consumed_at: end.consumed_at,
     };

@@ -55,6 +55,7 @@ pub(crate) fn settled(event: &str, offset: u64, end: End) -> Settled {
         partition,
         offset,
         attempts: vec![attempt(1, Outcome::Unknown), attempt(2, Outcome::Delivered)],
+        forgiven: 0,
         end,
         record: Record { key: vec![0, 1, 255], payload: b"{\"a\":\"\\u0000\"}\0".to_vec(), headers },
     }

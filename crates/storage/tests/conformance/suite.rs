@@ -12,6 +12,7 @@ mod journal;
 mod settling;
 mod parking;
 mod searching;
+mod replaying;
 mod leases;
 mod lasting;
 mod cable;
@@ -117,6 +118,16 @@ laws! {
         pages_of_all_sources_come_newest_first_and_miss_none
         every_condition_narrows_a_search
         dead_letters_are_counted_by_reason;
+    replaying:
+        a_replay_moves_dead_events_turn_by_turn_until_it_is_done
+        an_event_that_dies_again_is_not_of_the_same_replay
+        a_replayed_event_that_is_delivered_is_so_for_good
+        a_choice_chooses_by_every_condition
+        a_record_that_is_no_event_stays_dead_and_is_told
+        a_cancelled_replay_moves_no_more
+        parked_events_become_due_before_their_time
+        of_many_turns_at_once_one_is_taken
+        the_oldest_event_that_has_not_ended_is_told;
     lasting:
         migrating_again_changes_nothing;
 }
