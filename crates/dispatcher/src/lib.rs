@@ -15,7 +15,10 @@ pub mod classify;
 mod breaker;
 mod settle;
 mod park;
+mod replay;
 mod metrics;
+pub mod operator;
+mod console;
 
 pub use consume::Order;
 pub use metrics::Numbers;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::Subscriber;
-use chassis::admin::Routes;
 use chassis::clock::SystemClock;
 use chassis::lifecycle::Cause;
 use chassis::process::{Name, Process, run as run_process};
@@ -66,8 +65,8 @@ async fn live(process: &Process, own: Own, subscriber: impl FnOnce(Topic) -> Arc
         meter: process.registry.meter(),
         readiness: process.readiness.clone(),
     };
-    process.answer(Routes::none());
-    let running = stack::start(parts, &process.tasks)?;
+    let (running, routes) = stack::start(parts, &process.tasks)?;
+    process.answer(routes);
     let ended = process.ends().await;
     let left = running.stop(process.stop_grace).await;
     tracing::info!(in_flight = left.in_flight, backlog = running.numbers().backlog, "stopped; the backlog stays on the topic");

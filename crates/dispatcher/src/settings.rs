@@ -40,6 +40,8 @@ pub struct Settings {
     pub retention: Duration,
     /// Rows of one transaction.
     pub batch_max: usize,
+    /// Who may look at events and act on them, and how events are shown.
+    pub operator: crate::operator::Settings,
     /// How many days the journal is kept.
     pub journal_days: u32,
 }
@@ -61,6 +63,7 @@ impl Settings {
         let terms = timeout.and_then(|timeout| terms(reader, timeout));
         let retention = reader.millis("queue_retention_ms", 60_000..=315_360_000_000);
         let batch_max = reader.number("journal_batch_max", 1..=500);
+        let operator = crate::operator::Settings::read(reader);
         let journal_days: Option<u32> = reader.number("journal_retention_days", 1..=3_650);
         if let (Some(retention), Some(days)) = (retention, journal_days)
             && Duration::from_secs(u64::from(days) * DAY_SECONDS) < retention
@@ -81,6 +84,7 @@ impl Settings {
             terms: terms?,
             retention: retention?,
             batch_max: batch_max?,
+            operator: operator?,
             journal_days: journal_days?,
         })
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use broker::{Subscriber, kafka};
-use chassis::admin::Readiness;
+use chassis::admin::{Readiness, Routes};
 use chassis::clock::Clock;
 use chassis::lifecycle::{Cause, OnFailure, Tasks};
 use chassis::settings::common::{self, Topic};
@@ -22,10 +22,12 @@ use crate::deliver::{Deliver, Graphql, Testing};
 use crate::desk::{Desks, Works};
 use crate::enrich::Brands;
 use crate::metrics::{Metrics, Numbers};
+use crate::operator;
 use crate::own::Owner;
 use crate::pace::{Alone, Pace};
 use crate::park::Parked;
 use crate::path::Path;
+use crate::replay::Replays;
 use crate::settings::Settings;
 use crate::settle::Settle;
 use chassis::lifecycle::sentence;
@@ -80,11 +82,11 @@ pub struct Left {
     pub in_flight: u64,
 }
 
-/// Starts a dispatcher; its failure is one of `tasks`.
+/// Starts a dispatcher; its failure is one of `tasks`. The routes are what operators ask, for the private listener.
 ///
 /// # Errors
 /// The target's client or the limit cannot be made.
-pub fn start(parts: Parts, tasks: &Tasks) -> anyhow::Result<Running> {
+pub fn start(parts: Parts, tasks: &Tasks) -> anyhow::Result<(Running, Routes)> {
     let settings = &parts.settings;
     let own = Tasks::new();
     let metrics = Metrics::new(&parts.meter);
@@ -102,6 +104,7 @@ pub fn start(parts: Parts, tasks: &Tasks) -> anyhow::Result<Running> {
         metrics: metrics.clone(),
     });
     let running = Running { tasks: own.clone(), metrics, pace, desks: Arc::default() };
+    let routes = operator::routes(operator::Parts::of(&parts, running.clone()), &own);
     let beginning = running.clone();
     own.spawn("own partitions", OnFailure::StopProcess, async move { beginning.begin(parts, path).await });
     let failed = own.failed();
@@ -113,7 +116,7 @@ pub fn start(parts: Parts, tasks: &Tasks) -> anyhow::Result<Running> {
             () = stopping.cancelled() => Ok(()),
         }
     });
-    Ok(running)
+    Ok((running, routes))
 }
 
 /// The options of a topic on Kafka, from the settings that all processes share.
@@ -138,6 +141,7 @@ impl Running {
             return Ok(());
         }
         let topic: Arc<str> = Arc::from(parts.topic.as_str());
+        self.run_replays(&parts, &topic);
         let (notices, told) = mpsc::channel(NOTICES_WAITING);
         let (origin, stopping) = (Instant::now(), self.tasks.stopping());
         let partitions = parts.subscriber.partitions();
@@ -185,6 +189,13 @@ impl Running {
             metrics: self.metrics.clone(),
         };
         owner.own().await
+    }
+
+    /// Moves replays on.
+    fn run_replays(&self, parts: &Parts, topic: &Arc<str>) {
+        let (store, clock, limit) = (parts.store.clone(), Arc::clone(&parts.clock), parts.settings.limit);
+        let replays = Replays { store, topic: Arc::clone(topic), limit, clock };
+        self.tasks.spawn("run replays", OnFailure::Log, replays.run(self.tasks.stopping()));
     }
 
     /// What stores how events end.

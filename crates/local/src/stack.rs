@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use broker::{Publisher, Subscriber, kafka, local, memory};
-use chassis::admin::{Admin, Readiness, Routes};
+use chassis::admin::{Admin, Readiness};
 use chassis::clock::SystemClock;
 use chassis::lifecycle::{OnFailure, Tasks};
 use chassis::metrics::Registry;
@@ -106,9 +106,11 @@ impl Stack {
 
         let target_stop = CancellationToken::new();
         let target = settings.target_port.map(|port| target(settings, port, target_stop.clone())).transpose()?;
-        let dispatcher = dispatcher::stack::start(
+        let mut delivery = settings.dispatcher.clone();
+        demo::operator(&settings.data_dir, &mut delivery.operator).await?;
+        let (dispatcher, routes) = dispatcher::stack::start(
             dispatcher::stack::Parts {
-                settings: settings.dispatcher.clone(),
+                settings: delivery,
                 store: store.clone(),
                 subscriber: topic.subscriber,
                 topic: settings.topic.clone(),
@@ -131,7 +133,7 @@ impl Stack {
             readiness: readiness.clone(),
         };
         let ingest = ingest::stack::start(parts, public, &tasks).context("start ingest")?;
-        let admin = chassis::admin::serve(private, Admin { registry, readiness, routes: Routes::none() }, tasks.stopping());
+        let admin = chassis::admin::serve(private, Admin { registry, readiness, routes }, tasks.stopping());
         tasks.spawn("admin listener", OnFailure::StopProcess, async move { Ok(admin.await?) });
         keep_trimmed(topic.owned, dispatcher.clone(), &tasks);
 

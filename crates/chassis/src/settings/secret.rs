@@ -2,12 +2,13 @@
 
 /// The settings whose value is shown to nobody. Accounts and credentials hold hashes and passwords; a database's URL
 /// may hold a password.
-const KEYS: [&str; 5] = [
+const KEYS: [&str; 6] = [
     "auth_access_token_secret",
     "queue_sasl_password",
     "proxy_service_test_users_data",
     "source_service_test_user_credentials",
     "user_repository_url",
+    "operator_accounts",
 ];
 
 /// Says whether a setting's value is secret.

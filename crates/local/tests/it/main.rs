@@ -8,6 +8,8 @@ mod embedded;
 #[cfg(test)]
 mod owners;
 #[cfg(test)]
+mod operator;
+#[cfg(test)]
 mod separate;
 #[cfg(test)]
 mod support;

@@ -175,6 +175,17 @@ impl Source {
         request.send().await.ok().map(|answer| answer.status().as_u16())
     }
 
+    /// Sends any event once; tells the status.
+    pub(crate) async fn send_event(&self, event: &Value) -> Option<u16> {
+        let request = self.client.post(format!("{}/events", self.api)).bearer_auth(&self.token).json(event);
+        request.send().await.ok().map(|answer| answer.status().as_u16())
+    }
+
+    /// Its access token.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
     /// Sends events with these numbers, so many at a time; tells the ids that were answered with 202.
     pub(crate) async fn send_all(&self, name: &str, numbers: std::ops::Range<usize>, at_once: usize) -> HashSet<String> {
         let mut sending = tokio::task::JoinSet::new();

@@ -1,0 +1,76 @@
+//! The console: the operator's pages, rendered here, light, with nothing from elsewhere.
+//!
+//! Pages are HTML that works without script; one small script keeps the overview live and asks before it acts. What
+//! events hold is text to us: the template escapes all of it, and the policy lets nothing run that we did not write.
+
+mod chart;
+mod dead;
+mod event;
+mod overview;
+mod page;
+mod replays;
+mod replicas;
+mod search;
+mod sign_in;
+mod timeline;
+
+use actix_web::{HttpResponse, web};
+
+/// The pages, for the private listener.
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(web::redirect("/", "/console/"))
+        .service(web::redirect("/console", "/console/"))
+        .route("/console/", web::get().to(overview::overview))
+        .route("/console/live", web::get().to(overview::events))
+        .route("/console/events", web::get().to(search::search))
+        .route("/console/events/{source}/{id}", web::get().to(event::event))
+        .route("/console/dead", web::get().to(dead::dead))
+        .route("/console/replays", web::get().to(replays::list))
+        .route("/console/replays", web::post().to(replays::begin))
+        .route("/console/replays/{id}/cancel", web::post().to(replays::cancel))
+        .route("/console/replicas", web::get().to(replicas::replicas))
+        .route("/console/sign-in", web::get().to(sign_in::form))
+        .route("/console/sign-in", web::post().to(sign_in::enter))
+        .route("/console/sign-out", web::post().to(sign_in::leave))
+        .route("/console/assets/{name}", web::get().to(asset));
+}
+
+/// A file that is compiled in.
+async fn asset(name: web::Path<String>) -> HttpResponse {
+    let (kind, bytes) = match name.as_str() {
+        "console.css" => ("text/css; charset=utf-8", include_str!("../assets/console.css")),
+        "console.js" => ("text/javascript; charset=utf-8", include_str!("../assets/console.js")),
+        "icon.svg" => ("image/svg+xml", include_str!("../assets/icon.svg")),
+        _ => return HttpResponse::NotFound().finish(),
+    };
+    HttpResponse::Ok()
+        .content_type(kind)
+        .insert_header(("cache-control", "max-age=300"))
+        .insert_header(("x-content-type-options", "nosniff"))
+        .body(bytes)
+}
+
+/// A count with its thousands apart.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len().saturating_add(digits.len() / 3));
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A rate with as many places as say something.
+fn rate(rate: f64) -> String {
+    if rate >= 100.0 {
+        format!("{rate:.0}")
+    } else if rate >= 10.0 {
+        format!("{rate:.1}")
+    } else {
+        format!("{rate:.2}")
+    }
+}

@@ -1,0 +1,149 @@
+//! What operators ask and order on the private listener: the figures, any event, dead letters, replays.
+//!
+//! ```text
+//! POST /operator/sessions             name and secret ─▶ a token, for the Authorization header
+//! GET  /operator/overview             the figures of all replicas
+//! GET  /operator/events[/SOURCE/ID]   search, and one event whole
+//! POST /operator/replays              begin a replay, or count what it would do
+//! GET, DELETE /operator/replays/ID    follow it, cancel it
+//! ```
+//! Whoever is not signed in learns nothing but that. The console (`console.rs`) shows the same to people.
+
+pub(crate) mod access;
+mod document;
+pub(crate) mod events;
+pub(crate) mod figures;
+mod overview;
+mod problem;
+pub(crate) mod replays;
+mod settings;
+
+use std::sync::Arc;
+
+use actix_web::web;
+use auth::operator::Operators;
+use chassis::admin::Routes;
+use chassis::clock::Clock;
+use chassis::lifecycle::{OnFailure, Tasks};
+use storage::Store;
+use tokio::sync::{Semaphore, watch};
+
+use crate::stack::Running;
+use figures::{Figures, Permitted, Watch};
+
+pub(crate) use access::{may_act, signed_in};
+pub(crate) use problem::Problem;
+pub use settings::Settings;
+
+/// How many may watch the live figures of one replica at once.
+const VIEWERS_MAX: usize = 32;
+
+/// What the operator's routes are made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// Who may sign in, and how events are shown.
+    settings: Settings,
+    /// What is remembered of events.
+    store: Store,
+    /// The topic.
+    topic: String,
+    /// The target, for people.
+    target: String,
+    /// Its limit: requests per interval.
+    limit: (u32, std::time::Duration),
+    /// This replica.
+    running: Running,
+    /// Tells when.
+    clock: Arc<dyn Clock>,
+}
+
+impl Parts {
+    /// Those of a dispatcher.
+    pub(crate) fn of(parts: &crate::stack::Parts, running: Running) -> Self {
+        let settings = &parts.settings;
+        let mut target = settings.target_url.clone();
+        // A URL may hold a password, which is nobody's business.
+        let _shown = (target.set_password(None), target.set_username(""));
+        Self {
+            settings: settings.operator.clone(),
+            store: parts.store.clone(),
+            topic: parts.topic.clone(),
+            target: target.to_string(),
+            limit: settings.limit,
+            running,
+            clock: Arc::clone(&parts.clock),
+        }
+    }
+}
+
+/// What every request of an operator needs.
+#[derive(Debug)]
+pub(crate) struct Office {
+    /// Who may sign in.
+    pub(crate) operators: Operators,
+    /// What is remembered of events.
+    pub(crate) store: Store,
+    /// The topic.
+    pub(crate) topic: String,
+    /// The target.
+    pub(crate) target: String,
+    /// Its limit.
+    pub(crate) permitted: Permitted,
+    /// Fields of payloads that are not shown.
+    pub(crate) masked: Vec<String>,
+    /// Where traces are looked at; `{}` stands for the trace's id.
+    trace_ui: Option<String>,
+    /// The newest figures.
+    pub(crate) figures: watch::Receiver<Arc<Figures>>,
+    /// Places for those who watch.
+    pub(crate) viewers: Arc<Semaphore>,
+    /// Tells when.
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Office {
+    /// Where a trace is looked at.
+    pub(crate) fn trace_url(&self, trace_id: &str) -> Option<String> {
+        self.trace_ui.as_ref().map(|pattern| pattern.replace("{}", trace_id))
+    }
+}
+
+/// The routes of operators and their console, for the private listener; the figures are asked for by a task.
+pub(crate) fn routes(parts: Parts, tasks: &Tasks) -> Routes {
+    let Parts { settings, store, topic, target, limit: (requests, interval), running, clock } = parts;
+    let (newest, figures) = watch::channel(Arc::new(Figures::none(clock.now())));
+    let watch = Watch { store: store.clone(), topic: topic.clone(), running, clock: Arc::clone(&clock), newest };
+    tasks.spawn("watch the figures", OnFailure::Log, watch.watch(tasks.stopping()));
+    let permitted = Permitted { requests, interval_ms: u64::try_from(interval.as_millis()).unwrap_or(u64::MAX) };
+    let office = web::Data::new(Office {
+        operators: settings.operators(),
+        store,
+        topic,
+        target,
+        permitted,
+        masked: settings.masked,
+        trace_ui: settings.trace_ui,
+        figures,
+        viewers: Arc::new(Semaphore::new(VIEWERS_MAX)),
+        clock,
+    });
+    Routes::new(move |config| {
+        config
+            .app_data(office.clone())
+            .app_data(web::JsonConfig::default().error_handler(|error, _| Problem::Malformed(error.to_string()).into()))
+            .app_data(web::QueryConfig::default().error_handler(|error, _| Problem::Malformed(error.to_string()).into()))
+            .app_data(web::FormConfig::default().error_handler(|error, _| Problem::Malformed(error.to_string()).into()))
+            .route("/operator/sessions", web::post().to(access::sign_in))
+            .route("/operator/overview", web::get().to(overview::overview))
+            .route("/operator/partitions", web::get().to(overview::partitions))
+            .route("/operator/dead", web::get().to(overview::dead))
+            .route("/operator/events", web::get().to(events::search))
+            .route("/operator/events/{source}/{id}", web::get().to(events::one))
+            .route("/operator/replays", web::post().to(replays::begin))
+            .route("/operator/replays", web::get().to(replays::list))
+            .route("/operator/replays/{id}", web::get().to(replays::one))
+            .route("/operator/replays/{id}", web::delete().to(replays::cancel))
+            .route("/operator/openapi.json", web::get().to(document::document))
+            .configure(crate::console::routes);
+    })
+}

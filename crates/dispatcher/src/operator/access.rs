@@ -1,0 +1,101 @@
+//! Who asks: an operator's token, from the Authorization header or, in a browser, from a cookie.
+//!
+//! A browser sends cookies along with what other sites make it send. So the cookie is `SameSite=Strict`, and an order
+//! that a cookie vouches for must also say that it comes from this site (`Sec-Fetch-Site`, else `Origin`).
+
+use actix_web::cookie::{Cookie, SameSite};
+use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, ORIGIN};
+use actix_web::{HttpRequest, HttpResponse, web};
+use auth::access::Issued;
+use auth::operator::{Operator, Role, SignInError};
+use chassis::lifecycle::sentence;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Office, Problem};
+
+/// The cookie that holds a browser's token.
+pub(crate) const COOKIE: &str = "events-proxy-operator";
+
+/// Name and secret.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Credentials {
+    /// The operator's name.
+    pub(crate) name: String,
+    /// Its secret.
+    pub(crate) secret: SecretString,
+}
+
+/// A signed-in operator.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    /// Who it is.
+    pub(crate) operator: Operator,
+}
+
+/// `POST /operator/sessions`.
+pub(super) async fn sign_in(credentials: web::Json<Credentials>, office: web::Data<Office>) -> Result<HttpResponse, Problem> {
+    let issued = check(&office, &credentials).await?;
+    let answer = json!({ "token": issued.token, "expiresAt": issued.expires_at.to_string() });
+    Ok(HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")).json(answer))
+}
+
+/// Checks name and secret, and makes a token.
+pub(crate) async fn check(office: &Office, credentials: &Credentials) -> Result<Issued, Problem> {
+    if office.operators.is_empty() {
+        return Err(Problem::NoOperators);
+    }
+    office.operators.sign_in(&credentials.name, &credentials.secret, office.clock.now()).await.map_err(|error| match error {
+        SignInError::Refused => Problem::SignIn,
+        SignInError::Busy => Problem::Busy,
+        SignInError::Failed(_) => {
+            tracing::error!(error = sentence(&error), "an operator cannot be signed in");
+            Problem::Busy
+        }
+    })
+}
+
+/// The cookie of a token, for as long as the browser is open; gone at once when the token is empty.
+pub(crate) fn cookie(token: &str) -> Cookie<'static> {
+    let mut cookie = Cookie::build(COOKIE, token.to_owned()).path("/").http_only(true).same_site(SameSite::Strict).finish();
+    if token.is_empty() {
+        cookie.make_removal();
+    }
+    cookie
+}
+
+/// Says who asks, if they are signed in.
+pub(crate) fn signed_in(request: &HttpRequest, office: &Office) -> Result<Session, Problem> {
+    let token = bearer(request).or_else(|| request.cookie(COOKIE).map(|cookie| cookie.value().to_owned())).ok_or(Problem::NotSignedIn)?;
+    let operator = office.operators.verify(&token, office.clock.now()).map_err(|_| Problem::NotSignedIn)?;
+    Ok(Session { operator })
+}
+
+/// Says who orders: signed in, allowed to act, and from this site if it is a browser.
+pub(crate) fn may_act(request: &HttpRequest, office: &Office) -> Result<Session, Problem> {
+    let session = signed_in(request, office)?;
+    if bearer(request).is_none() && !is_of_this_site(request) {
+        return Err(Problem::OtherSite);
+    }
+    if session.operator.role < Role::Operator {
+        return Err(Problem::Forbidden);
+    }
+    Ok(session)
+}
+
+/// The token of the Authorization header.
+fn bearer(request: &HttpRequest) -> Option<String> {
+    let (scheme, token) = request.headers().get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+}
+
+/// Whether a browser says that the request was made by a page of this site.
+pub(crate) fn is_of_this_site(request: &HttpRequest) -> bool {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    if let Some(site) = header("sec-fetch-site") {
+        return site == "same-origin";
+    }
+    let origin = header(ORIGIN.as_str()).and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+    origin.is_some() && origin == header(HOST.as_str())
+}

@@ -1,0 +1,222 @@
+//! The figures that people look at: asked for at intervals while somebody looks, and shared by all who do.
+//!
+//! ```text
+//! storage ─▶ one task, once a second while watched ─▶ the newest figures ─▶ pages, live parts, the API
+//! ```
+//! However many look, the storage is asked once; when nobody does, now and then.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::clock::Clock;
+use chassis::lifecycle::{Cause, sentence};
+use events_proxy_core::Moment;
+use serde::Serialize;
+use storage::{DeadGroup, Store};
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Numbers;
+use crate::stack::Running;
+
+/// How often they are asked for while somebody looks.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Every so many intervals they are asked for in any case, so that curves have a past when somebody comes.
+const IDLE_INTERVALS: u32 = 5;
+/// How many points a curve has.
+const POINTS: usize = 180;
+/// Over how many samples a rate is taken.
+const SPAN: usize = 10;
+
+/// What is known at one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Figures {
+    /// When.
+    pub(crate) at: Moment,
+    /// Why the storage could not be asked; the rest is then of the last time.
+    pub(crate) trouble: Option<String>,
+    /// Records on the topic that are not settled.
+    pub(crate) backlog: u64,
+    /// Events that wait for a later attempt.
+    pub(crate) parked: u64,
+    /// Dead letters by reason.
+    pub(crate) dead: Vec<DeadGroup>,
+    /// When the oldest unfinished event was received.
+    pub(crate) oldest: Option<Moment>,
+    /// Records that came per second, oldest first.
+    pub(crate) arriving: Vec<f64>,
+    /// Records settled per second, oldest first.
+    pub(crate) settling: Vec<f64>,
+    /// What this replica counted.
+    pub(crate) numbers: Numbers,
+}
+
+/// What the target permits.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Permitted {
+    /// Requests per window.
+    pub(crate) requests: u32,
+    /// The window, in milliseconds.
+    pub(crate) interval_ms: u64,
+}
+
+impl Permitted {
+    /// Requests per second.
+    pub(crate) fn per_second(self) -> f64 {
+        let millis = u32::try_from(self.interval_ms).unwrap_or(u32::MAX).max(1);
+        f64::from(self.requests) * 1_000.0 / f64::from(millis)
+    }
+
+    /// How long so many events take at the full limit.
+    pub(crate) fn drain_time(self, events: u64) -> Duration {
+        let windows = events.div_ceil(u64::from(self.requests.max(1)));
+        Duration::from_millis(windows.saturating_mul(self.interval_ms))
+    }
+}
+
+/// How many records had come and were settled at one moment.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    /// When.
+    at: Moment,
+    /// Records that had come, over all partitions.
+    come: u64,
+    /// Records that were settled.
+    settled: u64,
+}
+
+/// Asks for the figures, for as long as the process lives.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    /// What is remembered.
+    pub(crate) store: Store,
+    /// The topic.
+    pub(crate) topic: String,
+    /// This replica.
+    pub(crate) running: Running,
+    /// Tells when.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The newest figures; who holds a receiver looks.
+    pub(crate) newest: watch::Sender<Arc<Figures>>,
+}
+
+impl Figures {
+    /// Before anything was asked.
+    pub(crate) fn none(at: Moment) -> Self {
+        Self {
+            at,
+            trouble: None,
+            backlog: 0,
+            parked: 0,
+            dead: Vec::new(),
+            oldest: None,
+            arriving: Vec::new(),
+            settling: Vec::new(),
+            numbers: Numbers::default(),
+        }
+    }
+
+    /// Accepted events that have not ended.
+    pub(crate) const fn pending(&self) -> u64 {
+        self.backlog.saturating_add(self.parked)
+    }
+
+    /// Dead letters of all reasons.
+    pub(crate) fn dead_letters(&self) -> u64 {
+        self.dead.iter().map(|group| group.count).sum()
+    }
+}
+
+impl Watch {
+    /// Asks until the process stops.
+    pub(crate) async fn watch(self, stopping: CancellationToken) -> Result<(), Cause> {
+        let mut tick = tokio::time::interval(INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut samples, mut idle) = (VecDeque::with_capacity(POINTS), 0_u32);
+        loop {
+            // Both arms are cancel-safe: each only waits.
+            tokio::select! {
+                () = stopping.cancelled() => return Ok(()),
+                _ = tick.tick() => {}
+            }
+            idle = if self.newest.receiver_count() < 2 { idle.saturating_add(1) } else { IDLE_INTERVALS };
+            if idle < IDLE_INTERVALS {
+                continue;
+            }
+            idle = 0;
+            let figures = self.ask(&mut samples).await;
+            self.newest.send_replace(Arc::new(figures));
+        }
+    }
+
+    /// Asks once; what the storage does not tell stays as it was.
+    async fn ask(&self, samples: &mut VecDeque<Sample>) -> Figures {
+        let before = Arc::clone(&self.newest.borrow());
+        let known = Figures { at: self.clock.now(), numbers: self.running.numbers(), ..(*before).clone() };
+        match self.told(known.clone(), samples).await {
+            Ok(figures) => figures,
+            Err(error) => Figures { trouble: Some(sentence(&error)), ..known },
+        }
+    }
+
+    /// What the storage tells.
+    async fn told(&self, known: Figures, samples: &mut VecDeque<Sample>) -> Result<Figures, storage::Error> {
+        let partitions = self.store.partitions(&self.topic).await?;
+        let numbers: Vec<u32> = partitions.iter().map(|row| row.partition).collect();
+        let waiting = self.store.waiting(&self.topic, &numbers).await?;
+        let (dead, oldest) = (self.store.dead_groups().await?, self.store.oldest_pending().await?);
+        let come: u64 = partitions.iter().map(|row| row.high_watermark.max(row.next_offset)).sum();
+        let settled: u64 = partitions.iter().map(|row| row.next_offset).sum();
+        if samples.len() == POINTS {
+            samples.pop_front();
+        }
+        samples.push_back(Sample { at: known.at, come, settled });
+        Ok(Figures {
+            trouble: None,
+            backlog: come.saturating_sub(settled),
+            parked: waiting.values().map(|waiting| waiting.events).sum(),
+            dead,
+            oldest,
+            arriving: rates(samples, |sample| sample.come),
+            settling: rates(samples, |sample| sample.settled),
+            ..known
+        })
+    }
+}
+
+/// A counter's growth per second at each sample, oldest first. Owners tell where they are every few seconds, so it is
+/// taken over a longer span than that.
+fn rates(samples: &VecDeque<Sample>, counter: impl Fn(&Sample) -> u64) -> Vec<f64> {
+    let rate = |(place, after): (usize, &Sample)| {
+        let before = samples.get(place.saturating_sub(SPAN))?;
+        let grown = u32::try_from(counter(after).saturating_sub(counter(before))).unwrap_or(u32::MAX);
+        Some(f64::from(grown) / after.at.since(before.at).as_secs_f64().max(1e-3))
+    };
+    samples.iter().enumerate().skip(1).filter_map(rate).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use events_proxy_core::Moment;
+
+    use super::{Permitted, Sample, rates};
+
+    #[test]
+    fn a_rate_is_growth_over_the_span_that_passed() {
+        let sample = |second, settled| Sample { at: Moment::from_micros(0).plus(Duration::from_secs(second)), come: 0, settled };
+        let samples = [sample(0, 10), sample(2, 30), sample(3, 30)].into();
+        assert_eq!(rates(&samples, |sample| sample.settled), [10.0, 20.0 / 3.0]);
+    }
+
+    #[test]
+    fn a_backlog_drains_by_whole_windows() {
+        let permitted = Permitted { requests: 100, interval_ms: 60_000 };
+        assert_eq!(permitted.drain_time(101), Duration::from_secs(120));
+        assert!((permitted.per_second() - 100.0 / 60.0).abs() < 1e-9);
+    }
+}

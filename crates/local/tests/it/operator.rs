@@ -1,0 +1,179 @@
+//! What an operator sees and does: dead letters are found, counted, replayed and delivered; strangers learn nothing.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+use simulators::target::{Failure, Options, Target};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Process, Source, accounts, busy, free_port, until};
+
+/// A target on that port, which refuses every event or takes it.
+fn target(port: u16, refuses: bool, stop: CancellationToken) -> Target {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+    let (failure_share, failures) = if refuses { (1.0, vec![Failure::Refused]) } else { (0.0, Vec::new()) };
+    let options = Options { rate_requests: 1_000, failure_share, failures, ..Options::default() };
+    Target::start(options, listener, stop).unwrap()
+}
+
+/// `events-proxy` with its console, and who may sign in there.
+struct Proxy {
+    /// The process.
+    _process: Process,
+    /// Its public port.
+    port: u16,
+    /// Where operators ask.
+    private: String,
+    /// Speaks HTTP; follows no redirect.
+    client: Client,
+    /// What the demo's operator signs in with.
+    operator: Value,
+}
+
+impl Proxy {
+    /// Starts it, delivering to that port.
+    async fn start(directory: &Path, target_port: u16) -> Self {
+        let (port, admin_port) = (free_port(), free_port());
+        let settings = [
+            ("PORT", port.to_string()),
+            ("ADMIN_PORT", admin_port.to_string()),
+            ("PROXY_SERVICE_TEST_USERS_DATA", accounts()),
+            ("TARGET_SERVICE_GRAPHQL_URL", format!("http://127.0.0.1:{target_port}/graphql")),
+            ("TARGET_SERVICE_RATE_LIMIT_INTERVAL_MS", "1000".to_owned()),
+            ("TARGET_SERVICE_RATE_LIMIT_REQUESTS_PER_INTERVAL", "500".to_owned()),
+            ("CONSOLE_MASKED_FIELDS", "timestamp".to_owned()),
+        ];
+        let data = directory.join("data");
+        let process =
+            Process::start("events-proxy", directory, &settings, &["--no-source", "--no-target", "--data-dir", data.to_str().unwrap()]);
+        chassis::tls::install();
+        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let private = format!("http://127.0.0.1:{admin_port}");
+        until("the private listener answers", async || client.get(format!("{private}/health/ready")).send().await.is_ok()).await;
+        let operator = serde_json::from_slice(&std::fs::read(data.join("operator.json")).unwrap()).unwrap();
+        Self { _process: process, port, private, client, operator }
+    }
+
+    /// Signs the demo's operator in.
+    async fn sign_in(&self) -> String {
+        let answer = self.client.post(format!("{}/operator/sessions", self.private)).json(&self.operator).send().await.unwrap();
+        assert_eq!(answer.status(), 201);
+        answer.json::<Value>().await.unwrap()["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Asks or orders as that operator.
+    async fn ask(&self, token: &str, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let mut request = self.client.request(method, format!("{}{path}", self.private)).bearer_auth(token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status(), answer.json().await.unwrap())
+    }
+
+    /// A page as a signed-in browser sees it.
+    async fn page(&self, token: &str, path: &str) -> String {
+        let cookie = format!("events-proxy-operator={token}");
+        self.client.get(format!("{}{path}", self.private)).header("cookie", cookie).send().await.unwrap().text().await.unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_counted_replayed_and_delivered() {
+    let machine = busy().await;
+    let directory = tempfile::tempdir().unwrap();
+    let (target_port, stop) = (free_port(), CancellationToken::new());
+    let refusing = target(target_port, true, stop.clone());
+    let proxy = Proxy::start(directory.path(), target_port).await;
+    let source = Source::log_in(proxy.port).await;
+    let accepted = source.send_all("dead", 0..20, 4).await;
+    assert_eq!(accepted.len(), 20);
+    let token = proxy.sign_in().await;
+    until("all are dead", async || {
+        let (_, dead) = proxy.ask(&token, Method::GET, "/operator/dead", None).await;
+        dead["items"][0]["reason"] == "refused" && dead["items"][0]["count"] == 20
+    })
+    .await;
+    stop.cancel();
+    refusing.stopped().await.unwrap();
+    let healed = target(target_port, false, CancellationToken::new());
+
+    let order = json!({ "reason": "refused", "sharePercent": "90", "dryRun": "true" });
+    let (status, counted) = proxy.ask(&token, Method::POST, "/operator/replays", Some(order)).await;
+    assert_eq!((status.as_u16(), &counted["chosen"]), (200, &json!(20)));
+    assert_eq!(healed.numbers().distinct, 0, "a dry run sends nothing");
+    let order = json!({ "reason": "refused", "sharePercent": "90" });
+    let (status, replay) = proxy.ask(&token, Method::POST, "/operator/replays", Some(order)).await;
+    assert_eq!((status.as_u16(), &replay["chosen"], &replay["operator"]), (201, &json!(20), &json!("demo")));
+    until("the target has every event", async || healed.numbers().distinct == 20).await;
+    let path = format!("/operator/replays/{}", replay["id"].as_str().unwrap());
+    until("the replay is done", async || proxy.ask(&token, Method::GET, &path, None).await.1["state"] == "done").await;
+    assert_eq!(proxy.ask(&token, Method::DELETE, &path, None).await.0, 409, "nothing is left to cancel");
+    until("the journal tells the delivery", async || {
+        let found = source.look_up("dead-7").await.unwrap();
+        found["state"] == "delivered" && found["attempts"].as_array().unwrap().len() == 2
+    })
+    .await;
+    drop(machine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_viewers_of_other_sites_and_wrong_orders_get_nothing() {
+    let machine = busy().await;
+    let directory = tempfile::tempdir().unwrap();
+    let proxy = Proxy::start(directory.path(), free_port()).await;
+    for path in ["/operator/overview", "/operator/events", "/operator/dead", "/operator/replays", "/operator/partitions"] {
+        let answer = proxy.client.get(format!("{}{path}", proxy.private)).send().await.unwrap();
+        assert_eq!(answer.status(), 401, "{path}");
+    }
+    let turned_away = proxy.client.get(format!("{}/console/", proxy.private)).send().await.unwrap();
+    assert_eq!((turned_away.status().as_u16(), &turned_away.headers()["location"]), (303, &"/console/sign-in".parse().unwrap()));
+    let wrong = json!({ "name": "demo", "secret": "guess" });
+    let refused = proxy.client.post(format!("{}/operator/sessions", proxy.private)).json(&wrong).send().await.unwrap();
+    assert_eq!(refused.status(), 401);
+    let token = proxy.sign_in().await;
+    let source = Source::log_in(proxy.port).await;
+    assert_eq!(proxy.ask(source.token(), Method::GET, "/operator/overview", None).await.0, 401, "a source is no operator");
+    for order in [json!({ "of": "living" }), json!({ "sharePercent": "0" }), json!({ "colour": "red" })] {
+        assert_eq!(proxy.ask(&token, Method::POST, "/operator/replays", Some(order)).await.0, 400);
+    }
+    // What a page of another site makes a browser send.
+    let forged = proxy.client.post(format!("{}/console/replays", proxy.private));
+    let forged = forged.header("cookie", format!("events-proxy-operator={token}")).header("sec-fetch-site", "cross-site");
+    let answer = forged.header("content-type", "application/x-www-form-urlencoded").body("reason=refused").send().await.unwrap();
+    assert_eq!(answer.status(), 403);
+    let (_, replays) = proxy.ask(&token, Method::GET, "/operator/replays", None).await;
+    assert!(replays["items"].as_array().unwrap().is_empty());
+    drop(machine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_console_shows_hostile_events_harmlessly_and_masks_fields() {
+    let machine = busy().await;
+    let directory = tempfile::tempdir().unwrap();
+    let target_port = free_port();
+    let refusing = target(target_port, true, CancellationToken::new());
+    let proxy = Proxy::start(directory.path(), target_port).await;
+    let source = Source::log_in(proxy.port).await;
+    let hostile = json!({ "id": "<b>x</b>/../\u{202e}", "name": "<script>alert(1)</script>", "body": "\"><img src=x>", "timestamp": 0 });
+    assert_eq!(source.send_event(&hostile).await, Some(202));
+    let token = proxy.sign_in().await;
+    let mut list = String::new();
+    until("the event is dead", async || {
+        list = proxy.page(&token, "/console/events?state=dead").await;
+        list.contains("alert(1)")
+    })
+    .await;
+    let link = list.split("href=\"/console/events/").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let page = proxy.page(&token, &format!("/console/events/{link}")).await;
+    for (name, text) in [("list", &list), ("event", &page)] {
+        for raw in ["<script>alert", "<b>x</b>", "<img"] {
+            assert!(!text.contains(raw), "the {name} shows `{raw}` as it is:\n{text}");
+        }
+    }
+    assert!(page.contains("&lt;script&gt;alert(1)"), "{page}");
+    assert!(page.contains("•••") && !page.contains("1970-01-01"), "the timestamp is to be masked:\n{page}");
+    drop((refusing, machine));
+}
