@@ -136,9 +136,9 @@ impl Publisher for Topic {
         match tokio::time::timeout(DISK_PATIENCE, log.append(records)).await {
             Ok(Ok(offset)) => Ok(offset),
             Ok(Err(AppendError::TooLarge)) => Err(PublishError::TooLarge { partition }),
-            Ok(Err(error @ (AppendError::Full | AppendError::Busy | AppendError::Failed(_) | AppendError::Closed))) => {
-                Err(PublishError::Retry { partition, cause: error.into() })
-            }
+            Ok(Err(
+                error @ (AppendError::Full | AppendError::LowSpace | AppendError::Busy | AppendError::Failed(_) | AppendError::Closed),
+            )) => Err(PublishError::Retry { partition, cause: error.into() }),
             Err(_) => Err(PublishError::Retry { partition, cause: Slow.into() }),
         }
     }

@@ -13,6 +13,7 @@ mod cursor;
 mod disk;
 mod error;
 mod frame;
+pub mod offline;
 mod reader;
 mod recovery;
 mod segment;
@@ -25,6 +26,7 @@ use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -35,7 +37,7 @@ use crate::{Bounds, FetchError, FetchLimit, Fetched};
 use disk::Disk;
 use reader::Fault;
 use segment::{Segment, Segments};
-use writer::{Append, Writer};
+use writer::{Append, Space, Writer};
 
 /// The bounds of a log.
 #[derive(Debug, Clone)]
@@ -44,15 +46,26 @@ pub struct Options {
     pub segment_bytes: u64,
     /// How many appends may wait for the writer; beyond it they are refused as [`AppendError::Busy`].
     pub queue_max: usize,
+    /// How many bytes of appends may wait for the writer; beyond it they are refused as [`AppendError::Busy`]. An append alone may be larger.
+    pub queue_bytes_max: usize,
     /// How many bytes of appends share one fsync; a larger append has its own.
     pub batch_bytes_max: usize,
     /// How many bytes all files may hold; beyond it appends are refused as [`AppendError::Full`].
     pub capacity_bytes: u64,
+    /// How many bytes the file system keeps free; below it appends are refused as [`AppendError::LowSpace`]. 0 does not look.
+    pub free_bytes_min: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20, queue_max: 4_096, batch_bytes_max: 1 << 20, capacity_bytes: 8 << 30 }
+        Self {
+            segment_bytes: 64 << 20,
+            queue_max: 4_096,
+            queue_bytes_max: 32 << 20,
+            batch_bytes_max: 1 << 20,
+            capacity_bytes: 8 << 30,
+            free_bytes_min: 0,
+        }
     }
 }
 
@@ -79,6 +92,10 @@ struct Handle {
     shared: Arc<Shared>,
     /// The way to the writer; taken to end it.
     queue: Option<mpsc::Sender<Append>>,
+    /// How many bytes may wait on it.
+    queue_bytes_max: usize,
+    /// From how many bytes on appends are refused.
+    capacity_bytes: u64,
     /// The writer; taken to wait for its end.
     thread: Option<JoinHandle<()>>,
     /// What opening found.
@@ -98,6 +115,8 @@ struct Shared {
     segments: Mutex<Segments>,
     /// The offset after the last durable record, for those who wait for the next.
     end: watch::Sender<u64>,
+    /// How many bytes of appends wait for the writer.
+    queued_bytes: AtomicUsize,
 }
 
 impl Shared {
@@ -162,15 +181,22 @@ impl Log {
         let found = recovery::recover(dir, disk.as_ref())?;
         let earliest = found.segments.bounds(found.next).earliest;
         let recovery = Recovery { records: found.next - earliest, torn_bytes: found.torn_bytes };
-        let shared = Arc::new(Shared { dir: dir.to_owned(), segments: Mutex::new(found.segments), end: watch::Sender::new(found.next) });
+        let shared = Arc::new(Shared {
+            dir: dir.to_owned(),
+            segments: Mutex::new(found.segments),
+            end: watch::Sender::new(found.next),
+            queued_bytes: AtomicUsize::new(0),
+        });
         let segment_bytes = options.segment_bytes.min(options.capacity_bytes / 2);
         let options = Options { segment_bytes, queue_max: options.queue_max.max(1), ..options.clone() };
         let (queue, appends) = mpsc::channel(options.queue_max);
-        let writer = Writer { shared: Arc::clone(&shared), disk, active: Some(found.active), next: found.next, options };
+        let (queue_bytes_max, capacity_bytes) = (options.queue_bytes_max, options.capacity_bytes);
+        let (active, next, space) = (Some(found.active), found.next, Space::default());
+        let writer = Writer { shared: Arc::clone(&shared), disk, active, next, options, space };
         let thread = thread::Builder::new().name("log-writer".to_owned()).spawn(move || writer.run(appends));
         let thread = thread.map_err(FileError::at("start the writer of", dir)).map_err(OpenError::File)?;
         let (queue, thread, cursors) = (Some(queue), Some(thread), Mutex::default());
-        Ok(Self { handle: Arc::new(Handle { shared, queue, thread, recovery, cursors, _lock: lock }) })
+        Ok(Self { handle: Arc::new(Handle { shared, queue, queue_bytes_max, capacity_bytes, thread, recovery, cursors, _lock: lock }) })
     }
 
     /// Appends records and waits until they are durable; answers the offset of the first. They stand together, in order.
@@ -196,6 +222,12 @@ impl Log {
             mpsc::error::TrySendError::Closed(()) => AppendError::Closed,
         })?;
         let frames = frame::encode(records).ok_or(AppendError::TooLarge)?;
+        let queued = &self.handle.shared.queued_bytes;
+        let before = queued.fetch_add(frames.len(), Ordering::Relaxed);
+        if before > 0 && before.saturating_add(frames.len()) > self.handle.queue_bytes_max {
+            queued.fetch_sub(frames.len(), Ordering::Relaxed);
+            return Err(AppendError::Busy);
+        }
         let (done, answer) = oneshot::channel();
         place.send(Append { frames, count, done });
         Ok(Some(answer))
@@ -230,6 +262,29 @@ impl Log {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.handle.shared.segments().bytes()
+    }
+
+    /// From how many bytes on appends are refused.
+    #[must_use]
+    pub fn capacity_bytes(&self) -> u64 {
+        self.handle.capacity_bytes
+    }
+
+    /// How many bytes the log's file system still has for us; none when it does not say.
+    #[must_use]
+    pub fn free_bytes(&self) -> Option<u64> {
+        disk::Local.free(&self.handle.shared.dir).ok()
+    }
+
+    /// The bytes of a record as they stand on the disk, for one that does not read; none when not even its place is known.
+    pub async fn raw(&self, offset: u64) -> Option<Vec<u8>> {
+        let shared = Arc::clone(&self.handle.shared);
+        tokio::task::spawn_blocking(move || {
+            let place = shared.segments().place(offset)?;
+            reader::raw(&shared.dir, &place, offset)
+        })
+        .await
+        .unwrap_or(None)
     }
 
     /// What opening found.
@@ -271,6 +326,12 @@ impl Drop for Handle {
             drop(thread.join());
         }
     }
+}
+
+/// Says whether a directory lies in memory alone, as far as the system tells.
+#[must_use]
+pub fn is_in_memory(dir: &Path) -> bool {
+    disk::is_in_memory(dir)
 }
 
 /// Makes a directory and keeps its name.

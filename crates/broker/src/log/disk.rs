@@ -15,6 +15,9 @@ pub(super) trait Disk: Send + Debug {
 
     /// Opens a file, cuts it to a length, and keeps what is left.
     fn reopen(&self, path: &Path, len: u64) -> io::Result<Box<dyn Medium>>;
+
+    /// How many bytes the file system of a directory still has for us.
+    fn free(&self, dir: &Path) -> io::Result<u64>;
 }
 
 /// A file that is being written.
@@ -46,6 +49,11 @@ impl Disk for Local {
         path.parent().map_or(Ok(()), sync_dir)?;
         Ok(Box::new(file))
     }
+
+    fn free(&self, dir: &Path) -> io::Result<u64> {
+        let found = rustix::fs::statvfs(dir)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
 }
 
 impl Medium for File {
@@ -56,6 +64,20 @@ impl Medium for File {
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
     }
+}
+
+/// Says whether a directory lies in memory alone (tmpfs), so that what is kept there ends with the machine.
+#[cfg(target_os = "linux")]
+pub(super) fn is_in_memory(dir: &Path) -> bool {
+    /// `TMPFS_MAGIC` of linux/magic.h.
+    const TMPFS: u32 = 0x0102_1994;
+    rustix::fs::statfs(dir).is_ok_and(|found| u32::try_from(found.f_type) == Ok(TMPFS))
+}
+
+/// Other systems do not say.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn is_in_memory(_dir: &Path) -> bool {
+    false
 }
 
 /// Keeps the names in a directory.

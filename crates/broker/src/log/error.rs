@@ -54,6 +54,9 @@ pub enum AppendError {
     /// The log holds as many bytes as it may: trim it, or go another way.
     #[error("append to log: it is full")]
     Full,
+    /// The file system has too little space left: free some, or go another way.
+    #[error("append to log: the file system is nearly full")]
+    LowSpace,
     /// As many appends as may wait already do: try again, or go another way.
     #[error("append to log: too many appends wait")]
     Busy,

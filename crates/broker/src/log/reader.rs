@@ -67,6 +67,33 @@ pub(super) fn read(dir: &Path, place: &Place, from: u64, max_bytes: usize) -> Re
     Ok(reading.received)
 }
 
+/// The bytes of one record as they stand, whatever its checksum says; none when its place cannot be found.
+pub(super) fn raw(dir: &Path, place: &Place, offset: u64) -> Option<Vec<u8>> {
+    let mut file = BufReader::with_capacity(READ_BYTES, File::open(Segment::path(dir, place.base)).ok()?);
+    file.seek(SeekFrom::Start(place.position)).ok()?;
+    let mut position = place.position;
+    while position < place.len {
+        let mut bytes = [0; HEADER_BYTES];
+        file.read_exact(&mut bytes).ok()?;
+        let header = Header::decode(&bytes, position)?;
+        position += header.batch_bytes();
+        if header.next() <= offset {
+            file.seek(SeekFrom::Start(position)).ok()?;
+            continue;
+        }
+        let mut body = vec![0; usize::try_from(header.len).ok()?];
+        file.read_exact(&mut body).ok()?;
+        let mut rest = body.as_slice();
+        for _ in header.base..offset {
+            let (len, _, behind) = split_frame(rest)?;
+            rest = behind.get(len..)?;
+        }
+        let (len, _, record) = split_frame(rest)?;
+        return Some(record.get(..len).unwrap_or(record).to_vec());
+    }
+    None
+}
+
 impl Reading {
     /// Says whether another record belongs into this answer.
     const fn wants_more(&self) -> bool {

@@ -16,6 +16,9 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::disk::Disk;
 use super::error::{FileError, OpenError};
@@ -25,6 +28,9 @@ use super::writer::Active;
 
 /// How much is read at once.
 const READ_BYTES: usize = 256 << 10;
+
+/// How often the log is told how far recovery is.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
 
 /// What recovery found.
 #[derive(Debug)]
@@ -43,11 +49,12 @@ pub(super) struct Recovered {
 pub(super) fn recover(dir: &Path, disk: &dyn Disk) -> Result<Recovered, OpenError> {
     let bases = list(dir).map_err(FileError::at("list", dir)).map_err(OpenError::File)?;
     let mut held = VecDeque::new();
+    let mut progress = Progress::new(dir, &bases);
     let (mut next, mut torn_bytes) = (bases.first().copied().unwrap_or(0), 0);
     for (at, base) in bases.iter().enumerate() {
         let path = Segment::path(dir, *base);
         let scan = Scan::open(path, *base, bases.get(at + 1).copied())?;
-        let (segment, torn) = scan.run()?;
+        let (segment, torn) = scan.run(&mut progress)?;
         (next, torn_bytes) = (segment.1, torn);
         held.push_back(segment.0);
     }
@@ -76,8 +83,39 @@ fn resume(path: &Path, segment: &Segment, disk: &dyn Disk) -> io::Result<Active>
     Ok(Active { medium, base: segment.base, len: segment.len })
 }
 
+/// How far recovery is, told once a second, so that a start that takes long does not look dead.
+struct Progress {
+    /// The size of all files.
+    bytes: u64,
+    /// How much of it is read.
+    read: u64,
+    /// How many records that were.
+    records: u64,
+    /// When the log was told last.
+    told: Instant,
+}
+
+impl Progress {
+    /// Nothing is read yet. A file whose size is not told counts for nothing: it will fail later and say why.
+    fn new(dir: &Path, bases: &[u64]) -> Self {
+        let sizes = bases.iter().filter_map(|base| Some(fs::metadata(Segment::path(dir, *base)).ok()?.len()));
+        Self { bytes: sizes.sum(), read: 0, records: 0, told: Instant::now() }
+    }
+
+    /// A batch is read.
+    fn step(&mut self, header: &Header) {
+        self.read += header.batch_bytes();
+        self.records += u64::from(header.count);
+        if self.told.elapsed() >= TOLD_EVERY {
+            self.told = Instant::now();
+            let percent = self.read.saturating_mul(100) / self.bytes.max(1);
+            tracing::info!(percent, records = self.records, bytes = self.read, of_bytes = self.bytes, "recovering a log");
+        }
+    }
+}
+
 /// Lists the first offsets of a directory's segments, in order.
-fn list(dir: &Path) -> io::Result<Vec<u64>> {
+pub(super) fn list(dir: &Path) -> io::Result<Vec<u64>> {
     let mut bases = Vec::new();
     for entry in fs::read_dir(dir)? {
         bases.extend(Segment::parse(&entry?.path()));
@@ -125,7 +163,7 @@ impl Scan {
     }
 
     /// Walks to the end; answers the segment with the offset after it, and the size of a torn tail.
-    fn run(mut self) -> Result<((Segment, u64), u64), OpenError> {
+    fn run(mut self, progress: &mut Progress) -> Result<((Segment, u64), u64), OpenError> {
         let mut body = Vec::new();
         loop {
             if self.until == Some(self.next) {
@@ -133,6 +171,7 @@ impl Scan {
             }
             match self.step(&mut body).map_err(|error| self.failed(error))? {
                 Found::Batch(header) => {
+                    progress.step(&header);
                     self.segment.grow(header.base, header.batch_bytes());
                     self.next = header.next();
                 }
@@ -173,31 +212,16 @@ impl Scan {
             Some(header) if header.base != self.next => Some(header.base),
             // What stands behind a batch was written after that batch was acknowledged.
             Some(header) => goes_on(header).then(|| header.next()),
-            None => self.later().map_err(|error| self.failed(error))?,
+            None => {
+                let later = find_header(self.file.get_ref(), self.size, (self.segment.len + 1, self.next));
+                later.map_err(|error| self.failed(error))?.map(|(header, _)| header.base)
+            }
         };
         if later.is_some() || self.until.is_some() {
             return Err(self.damaged(later));
         }
         let torn = self.size - self.segment.len;
         Ok(((self.segment, self.next), torn))
-    }
-
-    /// Looks for the header of a later batch behind one that does not read; answers its first offset.
-    fn later(&self) -> io::Result<Option<u64>> {
-        let mut chunk = vec![0; READ_BYTES];
-        let mut position = self.segment.len + 1;
-        while position + wide(HEADER_BYTES) <= self.size {
-            let len = usize::try_from(self.size - position).map_or(READ_BYTES, |left| left.min(READ_BYTES));
-            let Some(read) = chunk.get_mut(..len) else { break };
-            self.file.get_ref().read_exact_at(read, position)?;
-            let mut places = read.windows(HEADER_BYTES).zip(position..).filter(|(bytes, _)| bytes.starts_with(&MAGIC));
-            let header = places.find_map(|(bytes, at)| Header::decode(bytes, at).filter(|header| header.base > self.next));
-            if let Some(header) = header {
-                return Ok(Some(header.base));
-            }
-            position += wide(len - HEADER_BYTES + 1);
-        }
-        Ok(None)
     }
 
     /// Damage behind the good batches, up to an offset that is known to be good again, or to the next file.
@@ -210,6 +234,24 @@ impl Scan {
     fn failed(&self, error: io::Error) -> OpenError {
         OpenError::File(FileError::at("read", &self.path)(error))
     }
+}
+
+/// Looks from a position on for the header of a batch that begins behind an offset; answers it with its position.
+pub(super) fn find_header(file: &File, size: u64, (from, behind): (u64, u64)) -> io::Result<Option<(Header, u64)>> {
+    let mut chunk = vec![0; READ_BYTES];
+    let mut position = from;
+    while position + wide(HEADER_BYTES) <= size {
+        let len = usize::try_from(size - position).map_or(READ_BYTES, |left| left.min(READ_BYTES));
+        let Some(read) = chunk.get_mut(..len) else { break };
+        file.read_exact_at(read, position)?;
+        let mut places = read.windows(HEADER_BYTES).zip(position..).filter(|(bytes, _)| bytes.starts_with(&MAGIC));
+        let found = places.find_map(|(bytes, at)| Some((Header::decode(bytes, at).filter(|header| header.base > behind)?, at)));
+        if found.is_some() {
+            return Ok(found);
+        }
+        position += wide(len - HEADER_BYTES + 1);
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 
 use crate::FetchLimit;
 use crate::log::frame::{HEADER_BYTES, Header, encode};
+use crate::log::offline::{self, Finding};
 use crate::log::{Log, OpenError, Options, Recovery};
 
 /// A log that was closed: its directory, and the batches that were acknowledged, one by one.
@@ -232,4 +233,53 @@ proptest! {
             Ok(log) => prop_assert_eq!(closed.all(&log), closed.acknowledged(shapes.len() - 1)),
         }
     }
+}
+
+/// What a walk through all files finds: readable offsets, unreadable ones, lost offsets, torn bytes.
+fn walked(closed: &Closed) -> (Vec<u64>, Vec<u64>, u64, u64) {
+    let (mut good, mut bad, mut lost, mut torn) = (Vec::new(), Vec::new(), 0, 0);
+    for file in offline::files(closed.dir.path()).unwrap() {
+        offline::walk(&file, &mut |finding| match finding {
+            Finding::Record(received) => good.push(received.offset),
+            Finding::Unreadable { offset, .. } => bad.push(offset),
+            Finding::Hole { offsets, .. } => lost += offsets.1 - offsets.0,
+            Finding::Torn { bytes } => torn += bytes,
+        })
+        .unwrap();
+    }
+    (good, bad, lost, torn)
+}
+
+#[test]
+fn a_walk_reads_on_behind_any_damage_and_accounts_for_every_record() {
+    let closed = Closed::write(900, &[(2, 100), (3, 100), (1, 100), (4, 100), (2, 100)]);
+    assert!(closed.files().len() > 1);
+    for path in closed.files() {
+        for byte in 0..fs::read(&path).unwrap().len() {
+            flip(&path, byte);
+            let (good, bad, lost, torn) = walked(&closed);
+            flip(&path, byte);
+            let of_last = if torn > 0 { 2 } else { 0 };
+            assert_eq!(good.len() + bad.len() + usize::try_from(lost).unwrap() + of_last, 12, "{} byte {byte}", path.display());
+            assert!(good.len() >= 8, "one flipped byte costs one batch at most: {good:?}");
+        }
+    }
+    assert_eq!(walked(&closed), ((0..12).collect(), Vec::new(), 0, 0));
+}
+
+#[test]
+fn a_record_that_rots_alone_is_named_with_its_bytes() {
+    let closed = Closed::write(1 << 20, &[(3, 50), (1, 10)]);
+    let path = closed.files()[0].clone();
+    flip(&path, closed.places()[1] - 5);
+    let mut named = Vec::new();
+    for file in offline::files(closed.dir.path()).unwrap() {
+        offline::walk(&file, &mut |finding| {
+            if let Finding::Unreadable { offset, raw, .. } = finding {
+                named.push((offset, raw.len()));
+            }
+        })
+        .unwrap();
+    }
+    assert_eq!(named, [(2, 56)]);
 }

@@ -10,9 +10,12 @@
 
 use std::iter::Peekable;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 use std::vec::Drain;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::disk::{Disk, Medium};
 use super::error::{AppendError, FileError};
@@ -22,6 +25,8 @@ use super::{Options, Shared};
 
 /// How many appends are taken from the queue at once.
 const TAKE_MAX: usize = 1_024;
+/// For how long, and for how many bytes, what is known of the free space holds.
+const SPACE_KNOWN: (Duration, u64) = (Duration::from_millis(250), 8 << 20);
 
 /// Records on their way to the disk, and who waits for them.
 #[derive(Debug)]
@@ -45,6 +50,17 @@ pub(super) struct Active {
     pub(super) len: u64,
 }
 
+/// What is known of the file system's free space.
+#[derive(Debug, Default)]
+pub(super) struct Space {
+    /// When it was asked last.
+    asked: Option<Instant>,
+    /// How many bytes were written since.
+    written: u64,
+    /// Whether it was too little.
+    low: bool,
+}
+
 /// What the thread owns.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -58,6 +74,8 @@ pub(super) struct Writer {
     pub(super) next: u64,
     /// The bounds.
     pub(super) options: Options,
+    /// The free space.
+    pub(super) space: Space,
 }
 
 /// One batch and those who wait for it.
@@ -106,19 +124,37 @@ impl Writer {
         }
     }
 
-    /// Fills a batch; refuses what would make the log larger than it may be.
-    fn gather(&self, appends: &mut Peekable<Drain<'_, Append>>, batch: &mut Batch) {
+    /// Fills a batch; refuses what would make the log larger than it may be, or its file system fuller.
+    fn gather(&mut self, appends: &mut Peekable<Drain<'_, Append>>, batch: &mut Batch) {
         let usual_bytes = self.options.batch_bytes_max.min(usize::try_from(BODY_BYTES_MAX).unwrap_or(usize::MAX));
+        let low = self.is_low();
         let held = self.shared.segments().bytes();
         batch.reset(usual_bytes);
         while let Some(append) = appends.next_if(|append| batch.takes(append, usual_bytes)) {
-            if held + wide(batch.bytes.len() + append.frames.len()) > self.options.capacity_bytes {
+            self.shared.queued_bytes.fetch_sub(append.frames.len(), Ordering::Relaxed);
+            if low {
                 // Nobody waits any more if this does not arrive.
+                drop(append.done.send(Err(AppendError::LowSpace)));
+            } else if held + wide(batch.bytes.len() + append.frames.len()) > self.options.capacity_bytes {
                 drop(append.done.send(Err(AppendError::Full)));
             } else {
                 batch.add(append);
             }
         }
+    }
+
+    /// Says whether the file system has too little space left. It is asked before that is too late: between two looks
+    /// no more is written than the reserve leaves room for. A system that does not say is not held to be full.
+    fn is_low(&mut self) -> bool {
+        if self.options.free_bytes_min == 0 {
+            return false;
+        }
+        let known = self.space.asked.is_some_and(|asked| asked.elapsed() < SPACE_KNOWN.0) && self.space.written < SPACE_KNOWN.1;
+        if !known {
+            let free = self.disk.free(&self.shared.dir).unwrap_or(u64::MAX);
+            self.space = Space { asked: Some(Instant::now()), written: 0, low: free < self.options.free_bytes_min };
+        }
+        self.space.low
     }
 
     /// Makes a batch durable and answers everyone who waits for it.
@@ -151,6 +187,7 @@ impl Writer {
         active.medium.sync().map_err(FileError::at("sync", &path))?;
         self.shared.segments().grow(self.next, bytes);
         active.len += bytes;
+        self.space.written += bytes;
         self.active = Some(active);
         self.next += u64::from(batch.count);
         self.shared.end.send_replace(self.next);

@@ -19,6 +19,8 @@ struct Faults {
     create: AtomicBool,
     write: AtomicBool,
     sync: AtomicBool,
+    /// The free space, if it is not the real one.
+    free: Mutex<Option<u64>>,
     /// How often a file was fsynced after a write.
     syncs: AtomicUsize,
     /// While this is locked, no fsync ends.
@@ -46,6 +48,10 @@ impl Disk for FaultyDisk {
 
     fn reopen(&self, path: &Path, len: u64) -> io::Result<Box<dyn Medium>> {
         Ok(Box::new(FaultyFile { faults: Arc::clone(&self.0), file: Local.reopen(path, len)?, spent: AtomicBool::new(false) }))
+    }
+
+    fn free(&self, dir: &Path) -> io::Result<u64> {
+        self.0.free.lock().unwrap().map_or_else(|| Local.free(dir), Ok)
     }
 }
 
@@ -207,4 +213,47 @@ async fn a_batch_whose_fsync_failed_is_shown_after_reopening_only_once_it_was_wr
     let log = Log::open_on(Box::new(FaultyDisk(Arc::clone(&faults))), dir.path(), &Options::default()).unwrap();
     assert_eq!(faults.syncs.load(SeqCst), 2);
     assert_eq!(keys(&log).await, ["unsure"]);
+}
+
+#[tokio::test]
+async fn too_little_free_space_refuses_appends_before_a_write_fails_and_ends_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, faults) = open(dir.path(), &Options { free_bytes_min: 1 << 20, ..Options::default() });
+    log.append([record("a")]).await.unwrap();
+    *faults.free.lock().unwrap() = Some((1 << 20) - 1);
+    let refused = async {
+        loop {
+            match log.append([record("before it is looked again")]).await {
+                Ok(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                Err(error) => return error,
+            }
+        }
+    };
+    let refused = tokio::time::timeout(Duration::from_secs(5), refused).await.unwrap();
+    assert!(matches!(refused, AppendError::LowSpace), "{refused}");
+    *faults.free.lock().unwrap() = Some(1 << 20);
+    let again = async { while log.append([record("b")]).await.is_err() {} };
+    tokio::time::timeout(Duration::from_secs(5), again).await.unwrap();
+    assert_eq!(keys(&log).await.last().unwrap(), "b");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_hangs_holds_no_more_than_so_many_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, faults) = open(dir.path(), &Options { queue_bytes_max: 10_000, ..Options::default() });
+    let large = || Record { payload: vec![0; 3_000], ..Record::default() };
+    let mut appends = JoinSet::new();
+    let gate = faults.gate.lock().unwrap();
+    for _ in 0..20 {
+        let log = log.clone();
+        appends.spawn(async move { log.append([large()]).await });
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    drop(gate);
+    let answers = appends.join_all().await;
+    let busy = answers.iter().filter(|answer| matches!(answer, Err(AppendError::Busy))).count();
+    let landed = answers.iter().filter(|answer| answer.is_ok()).count();
+    // One is at the disk, and three times 3,000 bytes wait.
+    assert!((1..=8).contains(&landed) && busy + landed == 20, "{busy} refused, {landed} landed");
+    assert!(log.append([Record { payload: vec![0; 50_000], ..Record::default() }]).await.is_ok(), "one append may be larger");
 }
