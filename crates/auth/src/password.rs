@@ -1,18 +1,20 @@
 //! Secrets of accounts: hashed by bcrypt, off the event loop, a few at a time.
 //!
 //! ```text
-//! caller ──▶ line (waiting + parallel places, else Busy at once) ──▶ slots (parallel) ──▶ blocking thread
+//! caller ──▶ line (waiting + parallel places, else Busy at once) ──▶ slots (parallel) ──▶ a thread that steps back
 //! ```
 //! Every check computes one bcrypt, whatever it is asked: an unknown account, a secret that cannot be right and a
 //! stored hash that cannot be read take as long as a wrong secret. A caller that goes away leaves the line; a bcrypt
-//! under way keeps its slot until it ends, so no more than `parallel` ever run.
+//! under way keeps its slot until it ends, so no more than `parallel` ever run. Its thread yields to all others that have
+//! work, so that a storm of log-ins takes little from events; on an idle machine it is as fast as any.
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::thread;
 
 use bcrypt::{BcryptError, HashParts};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// The longest secret: bcrypt ignores what follows.
 pub const SECRET_BYTES_MAX: usize = 72;
@@ -20,6 +22,11 @@ pub const SECRET_BYTES_MAX: usize = 72;
 pub const COST_MIN: u32 = 4;
 /// The dearest bcrypt that is computed: some seconds. Cost 31, the format's limit, would hold a thread for a day.
 pub const COST_MAX: u32 = 16;
+
+/// By how much the threads that compute are nicer than others: where all processors are busy they get about a tenth of one,
+/// so a log-in of 50 ms takes half a second and is not starved.
+#[cfg(target_os = "linux")]
+const NICER: i32 = 10;
 
 /// Salt and digest of the hash that is checked where there is none: 22 and 31 characters of bcrypt's base64.
 const DUMMY_TAIL: &str = "ACDW3tAHgZQuonpHxvFU0u7f5HJfE5dlHIoJtGGdHGSrPl8Q0cVOe";
@@ -129,20 +136,34 @@ impl Passwords {
         Ok(known && matches)
     }
 
-    /// Runs one bcrypt on a blocking thread when it is its turn.
+    /// Runs one bcrypt on a thread of its own when it is its turn.
     async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
         let place = Arc::clone(&self.line).try_acquire_owned().map_err(|_| Busy)?;
         let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| Busy)?;
         let turn = Turn { _place: place, _slot: slot };
-        let computed = tokio::task::spawn_blocking(move || {
+        let (told, computed) = oneshot::channel();
+        // Not one of the runtime's threads: those serve others too, and who has stepped back cannot step forward again.
+        let started = thread::Builder::new().name("bcrypt".to_owned()).spawn(move || {
+            step_back();
             // The turn travels with the work: it is over when the work is, not when the caller stops waiting.
             let result = work();
             drop(turn);
-            result
+            told.send(result).ok();
         });
+        started.map_err(|_| Busy)?;
         computed.await.map_err(|_| Busy)
     }
 }
+
+/// Makes this thread yield to others. Where that is not to be had it competes with them, one thread against all.
+#[cfg(target_os = "linux")]
+fn step_back() {
+    rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICER).ok();
+}
+
+/// Other systems rank whole processes only.
+#[cfg(not(target_os = "linux"))]
+fn step_back() {}
 
 /// Judges whether bcrypt can tell this secret from every other.
 fn judge(secret: &str) -> Result<(), Error> {

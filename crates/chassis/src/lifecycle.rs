@@ -1,7 +1,7 @@
 //! Every task has a name, an owner and a failure policy; a stop is asked for, waited for, and says what is left.
 //!
 //! ```text
-//! termination() or failed() ─▶ stop(grace): stopping() is cancelled ─▶ tasks end by themselves ─▶ the names of the rest
+//! Signals::next() or failed() ─▶ stop(grace): stopping() is cancelled ─▶ tasks end by themselves ─▶ the names of the rest
 //! ```
 //! Nothing is aborted: a task that outlives the grace runs on until its runtime is dropped.
 
@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use signals::termination;
+pub use signals::Signals;
 
 /// Why a task failed, as it says itself.
 pub type Cause = Box<dyn Error + Send + Sync>;

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin, Readiness, Routes};
-use crate::lifecycle::{Cause, Failure, OnFailure, Tasks, sentence, termination};
+use crate::lifecycle::{Cause, Failure, OnFailure, Signals, Tasks, sentence};
 use crate::metrics::Registry;
 use crate::settings::{EXIT_USAGE, Mistakes, Reader, Settings, common};
 use crate::telemetry::{self, LogOutput};
@@ -52,6 +52,8 @@ pub struct Process {
     pub stop_grace: Duration,
     /// What this replica is called.
     pub replica: String,
+    /// How it is told to stop; heard from the first moment on, whatever the start is busy with.
+    signals: tokio::sync::Mutex<Signals>,
 }
 
 /// Why the private port cannot be used.
@@ -125,8 +127,9 @@ fn common(name: Name, reader: &mut Reader) -> Option<Common> {
 /// From the start of telemetry to its end.
 async fn whole(common: Common, live: impl AsyncFnOnce(&Process) -> Result<(), Cause>) -> Result<(), Cause> {
     let telemetry = telemetry::start(&common.telemetry)?;
+    let signals = Signals::listen()?;
     let ended = match listen(common.admin_port, "ADMIN_PORT") {
-        Ok(private) => Process::new(private, common.stop_grace, common.telemetry.replica.clone()).run(live).await,
+        Ok(private) => Process::new(private, common.stop_grace, (common.telemetry.replica.clone(), signals)).run(live).await,
         Err(unusable) => Err(unusable.into()),
     };
     telemetry.stop();
@@ -135,7 +138,7 @@ async fn whole(common: Common, live: impl AsyncFnOnce(&Process) -> Result<(), Ca
 
 impl Process {
     /// A process that answers nobody yet.
-    fn new(private: TcpListener, stop_grace: Duration, replica: String) -> Self {
+    fn new(private: TcpListener, stop_grace: Duration, (replica, signals): (String, Signals)) -> Self {
         Self {
             private: Mutex::new(Some(private)),
             hush: CancellationToken::new(),
@@ -145,6 +148,7 @@ impl Process {
             readiness: Readiness::new(),
             stop_grace,
             replica,
+            signals: tokio::sync::Mutex::new(signals),
         }
     }
 
@@ -173,11 +177,20 @@ impl Process {
     /// # Errors
     /// [`Failure`] of that task.
     pub async fn ends(&self) -> Result<(), Failure> {
+        let mut signals = self.signals.lock().await;
         // Both arms are cancel-safe: each only waits.
         tokio::select! {
-            _ = termination() => Ok(()),
+            name = signals.next() => {
+                tracing::info!(signal = name, "told to stop");
+                Ok(())
+            }
             failure = self.tasks.failed() => Err(failure),
         }
+    }
+
+    /// Waits for a stop, unless the process is told to stop once more: then nothing, and the process ends at once.
+    pub async fn unless_told_again<T>(&self, stop: impl Future<Output = T>) -> Option<T> {
+        self.signals.lock().await.unless_again(stop).await
     }
 }
 

@@ -65,7 +65,8 @@ async fn live(process: &Process, own: Own, publisher: impl FnOnce(Topic) -> Arc<
     let running = stack::start(parts, public, &process.tasks)?;
     tracing::info!(port = own.port, "events may be sent");
     let ended = process.ends().await;
-    let left = running.stop(process.stop_grace).await;
-    tracing::info!(unpublished = left.unpublished, "stopped; what is not published stays in the spool");
+    if let Some(left) = process.unless_told_again(running.stop(process.stop_grace)).await {
+        tracing::info!(unpublished = left.unpublished, "stopped; what is not published stays in the spool");
+    }
     Ok(ended?)
 }

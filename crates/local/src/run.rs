@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use chassis::lifecycle::termination;
+use chassis::lifecycle::Signals;
 use chassis::settings::{EXIT_USAGE, Mistakes};
 use chassis::telemetry::{self, LogOutput};
 use clap::Parser;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, Command};
 use crate::settings::Settings;
 use crate::snapshot::History;
 use crate::stack::{Left, Stack};
@@ -29,6 +29,9 @@ pub fn run() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
         }
     };
+    if let Some(command) = &cli.command {
+        return instead(command);
+    }
     let settings = match read(&cli) {
         Ok(settings) => settings,
         Err(mistakes) => {
@@ -38,6 +41,20 @@ pub fn run() -> ExitCode {
     };
     match actix_rt::System::new().block_on(live(&cli, &settings)) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            drop(writeln!(io::stderr(), "events-proxy: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Does something else than running.
+fn instead(command: &Command) -> ExitCode {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let done = command.run(&mut out).and_then(|good| Ok(out.flush().map(|()| good)?));
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             drop(writeln!(io::stderr(), "events-proxy: {error:#}"));
             ExitCode::FAILURE
@@ -62,29 +79,31 @@ async fn live(cli: &Cli, settings: &Settings) -> anyhow::Result<()> {
     let on_terminal = io::stdout().is_terminal() && !cli.log;
     let log = if on_terminal { LogOutput::None } else { LogOutput::Json };
     let telemetry = telemetry::start(&telemetry::Options { log, ..settings.telemetry.clone() }).context("start telemetry")?;
+    let mut signals = Signals::listen().context("listen for signals")?;
     let stack = Stack::start(settings).await?;
     tracing::info!(port = settings.port, admin_port = settings.admin_port, data = %settings.data_dir.display(), "events may be sent");
-    let ended = until_the_end(&stack, settings, on_terminal).await;
-    let left = stack.stop(settings.stop_grace).await;
-    tracing::info!(
-        accepted = left.accepted,
-        delivered = left.delivered,
-        pending = left.pending,
-        "stopped; pending events stay in the data directory"
-    );
-    if on_terminal {
-        farewell(settings, left)?;
+    let ended = until_the_end(&stack, settings, (on_terminal, &mut signals)).await;
+    if let Some(left) = signals.unless_again(stack.stop(settings.stop_grace)).await {
+        tracing::info!(
+            accepted = left.accepted,
+            delivered = left.delivered,
+            pending = left.pending,
+            "stopped; pending events stay in the data directory"
+        );
+        if on_terminal {
+            farewell(settings, left)?;
+        }
     }
     telemetry.stop();
     ended
 }
 
 /// Waits for a signal, a key, or the failure of a part.
-async fn until_the_end(stack: &Stack, settings: &Settings, on_terminal: bool) -> anyhow::Result<()> {
+async fn until_the_end(stack: &Stack, settings: &Settings, (on_terminal, signals): (bool, &mut Signals)) -> anyhow::Result<()> {
     let watching = async { if on_terminal { watch(stack, settings).await } else { std::future::pending().await } };
     // Every arm is cancel-safe: each only waits, or draws.
     tokio::select! {
-        _ = termination() => Ok(()),
+        _ = signals.next() => Ok(()),
         failure = stack.failed() => Err(failure.into()),
         result = watching => result,
     }
