@@ -1,29 +1,37 @@
 //! Stage 4 of 10 — accept: makes the event durable; the 202 follows.
 //!
-//! Law: [`Accept::accept`] answers `Ok` only after the event's record was fsynced in the spool, or acknowledged by the
-//! broker. It answers within the deadline, whatever disk and broker do.
+//! Law: [`Accept::accept`] answers `Ok` only after what [`Durability`] asks for: the record was fsynced in the spool, or the
+//! topic acknowledged it. It answers within the deadline, whatever disk and broker do; only the second way publishes.
 //!
 //! ```text
-//! t0 ───────────── spool, fsync ───────────── t+180 ms ───────── straight to the broker ───────── deadline
+//! volume   spool ─fsync─▶ 202
+//! both     spool ─fsync─▶ wait softly for the topic ─▶ 202 either way
+//! broker   spool ───────▶ wait for the topic ─▶ 202, or 503 at the deadline
+//! all      spool failed, full or late ─▶ straight to the topic ─▶ 202, or 503
 //! ```
-//! The second way is taken only when the first failed or is late. A late append may still land: the topic then holds
-//! the event twice, and the dispatcher delivers it once.
 //! Next: `crates/ingest/src/publish.rs`.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod budget;
+mod overtaken;
+mod straight;
 
-use broker::Publisher;
-use broker::log::{AppendError, Log};
+use std::slice;
+use std::sync::Arc;
+
+use broker::log::Log;
 use chassis::clock::Clock;
 use events_proxy_core::envelope::Record;
 use events_proxy_core::{Envelope, partition};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
-use crate::metrics::{Metrics, Way};
+use crate::metrics::{Metrics, SpoolFault, Waited, Way};
+use crate::publish::Acks;
+use crate::settings::Durability;
 
-/// How much of the deadline the spool may use before the broker is asked, in thousandths: 180 of 400 ms.
-const SPOOL_SHARE: (u32, u32) = (450, 1000);
+pub(crate) use budget::Budget;
+pub(crate) use overtaken::Overtaken;
+pub(crate) use straight::Straight;
+
 /// The header that says when the record was handed to the disk or the broker, in microseconds.
 pub(crate) const ACCEPTED_AT: &str = "accepted-at";
 
@@ -35,12 +43,18 @@ pub(crate) struct NoDurablePath;
 /// Makes events durable.
 #[derive(Debug)]
 pub(crate) struct Accept {
+    /// What a 202 needs.
+    pub(crate) durability: Durability,
     /// The first way.
     pub(crate) spool: Log,
     /// The second way.
-    pub(crate) publisher: Arc<dyn Publisher>,
-    /// The time from a request's start to its answer.
-    pub(crate) timeout: Duration,
+    pub(crate) straight: Straight,
+    /// How many partitions the topic has.
+    pub(crate) partitions: u32,
+    /// What the topic has of the spool.
+    pub(crate) acks: Acks,
+    /// Events that went the second way while the first was still open.
+    pub(crate) overtaken: Overtaken,
     /// Tells when.
     pub(crate) clock: Arc<dyn Clock>,
     /// Counts.
@@ -48,51 +62,72 @@ pub(crate) struct Accept {
 }
 
 impl Accept {
-    /// Makes an event durable, for a request that began at `began`.
-    pub(crate) async fn accept(&self, envelope: &Envelope, began: Instant) -> Result<(), NoDurablePath> {
+    /// Makes an event durable within a request's budget.
+    pub(crate) async fn accept(&self, envelope: &Envelope, budget: Budget) -> Result<(), NoDurablePath> {
         let mut record = envelope.encode().map_err(|_| NoDurablePath)?;
         record.headers.insert(ACCEPTED_AT.to_owned(), self.clock.now().as_micros().to_string().into_bytes());
-        let records: [Record; 1] = [record];
-        let patience = began + self.timeout * SPOOL_SHARE.0 / SPOOL_SHARE.1;
-        match tokio::time::timeout_at(patience, self.spool.append(&records)).await {
-            Ok(Ok(_)) => {
-                self.metrics.accepted(Way::Spool, began.elapsed(), self.timeout);
-                return Ok(());
+        let spooling = self.spool.append(slice::from_ref(&record));
+        match timeout_at(budget.spooled(Instant::now()), spooling).await {
+            Ok(Ok(offset)) => return self.spooled(&record, offset, budget).await,
+            Ok(Err(error)) => self.metrics.spool_failed(SpoolFault::of(&error), &error),
+            Err(late) => {
+                self.metrics.spool_failed(SpoolFault::Late, &late);
+                // The append may still land; noted before the record is gone.
+                let name = Overtaken::name(&record);
+                return self.straight(record, budget).await.inspect(|()| self.overtaken.note(name));
             }
-            Ok(Err(error)) => self.metrics.spool_failed(word(&error), &error),
-            Err(late) => self.metrics.spool_failed("late", &late),
         }
-        self.straight(&records, began).await
+        self.straight(record, budget).await
     }
 
-    /// Publishes to the broker within what is left of the deadline.
-    async fn straight(&self, records: &[Record; 1], began: Instant) -> Result<(), NoDurablePath> {
-        let [record] = records;
-        let partition = partition::assign(&record.key, self.publisher.partitions());
-        match tokio::time::timeout_at(began + self.timeout, self.publisher.publish(partition, records)).await {
-            Ok(Ok(_)) => {
-                self.metrics.accepted(Way::Broker, began.elapsed(), self.timeout);
+    /// The spool has the record: waits for the topic where that is asked for.
+    async fn spooled(&self, record: &Record, offset: u64, budget: Budget) -> Result<(), NoDurablePath> {
+        let way = match self.durability {
+            Durability::Volume => Way::Spool,
+            Durability::Both => self.wait_softly(record, offset, budget).await,
+            Durability::Broker => match timeout_at(budget.answered(), self.acks.landed(offset)).await {
+                Ok(()) => Way::Both,
+                Err(late) => {
+                    self.metrics.no_durable_path(&late);
+                    return Err(NoDurablePath);
+                }
+            },
+        };
+        self.metrics.accepted(way, budget);
+        Ok(())
+    }
+
+    /// Waits for the topic, unless its partition is known to be in trouble; the event is safe either way.
+    async fn wait_softly(&self, record: &Record, offset: u64, budget: Budget) -> Way {
+        let partition = partition::assign(&record.key, self.partitions);
+        let (waited, way) = if self.acks.is_ailing(partition) {
+            (Waited::Skipped, Way::Spool)
+        } else if timeout_at(budget.acked(Instant::now()), self.acks.landed(offset)).await.is_ok() {
+            (Waited::Acked, Way::Both)
+        } else {
+            // The next one does not wait: the first batch that the topic takes says that it is well again.
+            self.acks.tell_ailing(partition, true);
+            (Waited::Late, Way::Spool)
+        };
+        self.metrics.waited(waited);
+        way
+    }
+
+    /// Goes straight to the topic within what is left of the deadline.
+    async fn straight(&self, record: Record, budget: Budget) -> Result<(), NoDurablePath> {
+        match self.straight.publish(record, budget.answered()).await {
+            Ok(()) => {
+                self.metrics.accepted(Way::Broker, budget);
                 Ok(())
             }
-            Ok(Err(error)) => {
-                self.metrics.no_durable_path(&error);
-                Err(NoDurablePath)
-            }
-            Err(late) => {
-                self.metrics.no_durable_path(&late);
+            Err(shut) => {
+                self.metrics.no_durable_path(&shut);
                 Err(NoDurablePath)
             }
         }
     }
 }
 
-/// The word of a failed append, as the metrics label it.
-const fn word(error: &AppendError) -> &'static str {
-    match error {
-        AppendError::Full => "full",
-        AppendError::Busy => "busy",
-        AppendError::TooLarge => "too_large",
-        AppendError::Failed(_) => "failed",
-        AppendError::Closed => "closed",
-    }
-}
+#[cfg(test)]
+#[path = "accept_tests.rs"]
+mod tests;

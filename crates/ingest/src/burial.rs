@@ -3,24 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
+use broker::FetchError;
 use chassis::clock::Clock;
+use chassis::lifecycle::{Cause, sentence};
 use events_proxy_core::{DeadReason, Envelope};
 use storage::{Commit, End, Settled, Store, Undecodable};
 
 use crate::metrics::Metrics;
-use crate::publish::{Burial, Waiting};
-use chassis::lifecycle::sentence;
+use crate::publish::{Buried, Refused};
 
-/// The name that stands for the topic of an event that never reached one; its offset is the spool's.
-const TOPIC: &str = "(spool)";
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Dead rows in the storage.
+/// Makes dead rows of refused records.
 #[derive(Debug)]
 pub(crate) struct Graveyard {
-    /// Where.
+    /// Where they wait.
+    pub(crate) refused: Refused,
+    /// Where they end.
     pub(crate) store: Store,
     /// Tells when.
     pub(crate) clock: Arc<dyn Clock>,
@@ -28,25 +28,53 @@ pub(crate) struct Graveyard {
     pub(crate) metrics: Metrics,
 }
 
-#[async_trait]
-impl Burial for Graveyard {
-    async fn bury(&self, waiting: &Waiting, detail: String) {
-        let commit = self.commit(waiting, detail);
+impl Graveyard {
+    /// Buries what is refused, in order, for as long as the process runs. A crash buries some again, at the same place.
+    pub(crate) async fn dig(self) -> Result<(), Cause> {
+        let cursor = self.refused.cursor()?;
+        let mut from = cursor.position();
+        loop {
+            match self.refused.read(from).await {
+                Ok(fetched) => {
+                    let some = !fetched.records.is_empty();
+                    for received in fetched.records {
+                        self.bury(received.into()).await;
+                    }
+                    from = fetched.next;
+                    if some && cursor.advance(from).await.is_ok() {
+                        self.refused.trim(from).await;
+                    }
+                }
+                Err(FetchError::Unreadable { offset, cause, .. }) => {
+                    tracing::error!(offset, error = sentence(cause.as_ref()), "a refused event's record does not read: it is lost");
+                    from = offset + 1;
+                }
+                Err(FetchError::Retry { cause, .. }) => {
+                    tracing::warn!(error = sentence(cause.as_ref()), "the log of refused events does not read; it is tried again");
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error @ FetchError::OutOfRange { .. }) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Buries one; tries until the storage has it.
+    async fn bury(&self, buried: Buried) {
+        let commit = self.commit(buried);
         let mut failures = 0_u32;
         while let Err(error) = self.store.commit(&commit).await {
             failures = failures.saturating_add(1);
             self.metrics.burial_failed(failures, &error);
             tokio::time::sleep(PAUSE).await;
         }
-        tracing::warn!(spool.offset = waiting.offset, "an event is dead: the topic refuses it; its payload is kept");
     }
-}
 
-impl Graveyard {
-    /// The dead row of a record.
-    fn commit(&self, waiting: &Waiting, detail: String) -> Commit {
-        let (at, offset, record) = (self.clock.now(), waiting.offset, waiting.record.clone());
-        let mut commit = Commit { topic: TOPIC.to_owned(), partition: 0, progress: None, settled: Vec::new(), undecodable: Vec::new() };
+    /// The dead row of a record. What stands for the topic of an event that never reached one is its spool.
+    fn commit(&self, buried: Buried) -> Commit {
+        let at = self.clock.now();
+        let Buried { offset, record, reason } = buried;
+        let topic = format!("(spool {})", self.refused.name());
+        let mut commit = Commit { topic, partition: 0, progress: None, settled: Vec::new(), undecodable: Vec::new() };
         match Envelope::decode(&record) {
             Ok(envelope) => commit.settled.push(Settled {
                 source_id: envelope.source_id,
@@ -61,11 +89,11 @@ impl Graveyard {
                 offset,
                 attempts: Vec::new(),
                 forgiven: 0,
-                end: End::Dead { reason: DeadReason::Unpublishable, detail },
+                end: End::Dead { reason: DeadReason::Unpublishable, detail: reason },
                 record,
             }),
             Err(error) => {
-                let detail = format!("{detail}; {}", sentence(&error));
+                let detail = format!("{reason}; {}", sentence(&error));
                 commit.undecodable.push(Undecodable { partition: 0, offset, record, detail, at });
             }
         }

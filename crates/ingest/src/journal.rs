@@ -43,11 +43,13 @@ impl Journal {
         Self { queue, metrics }
     }
 
-    /// Notes published events; gives their rows up when too many wait.
-    pub(crate) fn note(&self, rows: Vec<PublishedRow>) {
-        if let Err(refused) = self.queue.try_send(rows) {
-            self.metrics.journal_dropped(refused.into_inner().len());
+    /// A place for so many rows; none, and they are given up, when too many wait. So no rows are made in vain.
+    pub(crate) fn place(&self, rows: usize) -> Option<mpsc::Permit<'_, Vec<PublishedRow>>> {
+        let place = self.queue.try_reserve().ok();
+        if place.is_none() {
+            self.metrics.journal_dropped(rows);
         }
+        place
     }
 }
 

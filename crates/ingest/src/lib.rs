@@ -5,9 +5,11 @@ pub mod process;
 pub mod stack;
 mod server;
 mod shared;
+mod admission;
 mod receive;
 mod authenticate;
 mod validate;
+mod spool;
 mod accept;
 mod publish;
 mod topic;
@@ -17,10 +19,14 @@ mod sessions;
 mod events;
 mod reject;
 mod quota;
+mod lockout;
 pub mod address;
 mod openapi;
 mod bridge;
 mod seed;
 mod metrics;
+
+#[cfg(test)]
+mod fake;
 
 pub use metrics::Numbers;

@@ -2,25 +2,16 @@
 //!
 //! Labels come from closed sets. Nothing is logged per event above DEBUG, but what an event was refused for.
 
-use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use chassis::lifecycle::sentence;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 
-use crate::reject::Reject;
+mod happenings;
+mod labels;
 
-/// Which durable path took an event.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Way {
-    /// The fsynced spool.
-    Spool,
-    /// The broker.
-    Broker,
-}
+pub(crate) use labels::{SpoolFault, Waited, Way};
 
 /// The figures of ingest since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,10 +39,10 @@ struct Instruments {
     refused: AtomicU64,
     /// For [`Numbers`].
     published: AtomicU64,
-    /// Labels of an event accepted by the spool, made once.
-    by_spool: [KeyValue; 1],
-    /// Labels of an event accepted by the broker.
-    by_broker: [KeyValue; 1],
+    /// How many events in a row found no durable path, so that an outage does not fill the log.
+    pathless: AtomicU32,
+    /// The label of each way, made once.
+    ways: [[KeyValue; 1]; 3],
     /// 202 answers, by the path that took the event.
     events_accepted: Counter<u64>,
     /// 202 answers after the deadline.
@@ -60,6 +51,16 @@ struct Instruments {
     events_refused: Counter<u64>,
     /// Failed appends, by their kind.
     spool_failures: Counter<u64>,
+    /// Soft waits for the topic, by their outcome.
+    accept_waits: Counter<u64>,
+    /// Records of the spool that the topic had already.
+    events_overtaken: Counter<u64>,
+    /// Records that the topic will never take.
+    events_unpublishable: Counter<u64>,
+    /// Reads of the spool that failed.
+    spool_read_failures: Counter<u64>,
+    /// Backlogs that fresh events passed.
+    catch_ups: Counter<u64>,
     /// Published events.
     events_published: Counter<u64>,
     /// Failed publishes.
@@ -79,80 +80,22 @@ impl Metrics {
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             published: AtomicU64::new(0),
-            by_spool: [KeyValue::new("path", "spool")],
-            by_broker: [KeyValue::new("path", "broker")],
+            pathless: AtomicU32::new(0),
+            ways: Way::ALL.map(|way| [KeyValue::new("path", way.as_str())]),
             events_accepted: counter("events.accepted", "Events answered with 202"),
             accepted_late: counter("accepted.late", "Events answered with 202 after the deadline"),
             events_refused: counter("events.refused", "Requests to send an event that were refused"),
             spool_failures: counter("spool.failures", "Appends to the spool that failed or were late"),
+            accept_waits: counter("accept.waits", "Soft waits for the topic before a 202, by their outcome"),
+            events_overtaken: counter("events.overtaken", "Records of the spool that had gone straight to the topic"),
+            events_unpublishable: counter("events.unpublishable", "Records that the topic refuses or the spool cannot read"),
+            spool_read_failures: counter("spool.read.failures", "Reads of the spool that failed; each is tried again"),
+            catch_ups: counter("publish.catch.ups", "Backlogs that fresh events passed"),
             events_published: counter("events.published", "Events that the topic took from the spool"),
             publish_failures: counter("publish.failures", "Batches that the topic did not take; each is sent again"),
             journal_dropped: counter("journal.dropped", "Rows given up while the storage did not answer"),
             accept_duration: duration.with_description("From a request's start until its event was durable").build(),
         }))
-    }
-
-    /// An event is durable, so long after its request began.
-    pub(crate) fn accepted(&self, way: Way, took: Duration, timeout: Duration) {
-        let labels = match way {
-            Way::Spool => &self.0.by_spool,
-            Way::Broker => &self.0.by_broker,
-        };
-        self.0.accepted.fetch_add(1, Ordering::Relaxed);
-        self.0.events_accepted.add(1, labels);
-        self.0.accept_duration.record(took.as_secs_f64(), labels);
-        if took > timeout {
-            self.0.accepted_late.add(1, &[]);
-        }
-    }
-
-    /// A request to send an event is refused.
-    pub(crate) fn refused(&self, reject: &Reject) {
-        self.0.refused.fetch_add(1, Ordering::Relaxed);
-        self.0.events_refused.add(1, &[KeyValue::new("reason", reject.code())]);
-    }
-
-    /// The spool did not take an event; the broker is asked.
-    pub(crate) fn spool_failed(&self, kind: &'static str, error: &dyn Error) {
-        self.0.spool_failures.add(1, &[KeyValue::new("kind", kind)]);
-        tracing::debug!(kind, error = sentence(error), "the spool did not take an event; it goes straight to the broker");
-    }
-
-    /// Neither way took an event; its source is told so.
-    pub(crate) fn no_durable_path(&self, error: &dyn Error) {
-        tracing::error!(error = sentence(error), "an event was refused: neither the spool nor the broker took it");
-    }
-
-    /// The topic has a batch.
-    pub(crate) fn published(&self, records: usize) {
-        let records = u64::try_from(records).unwrap_or(u64::MAX);
-        self.0.published.fetch_add(records, Ordering::Relaxed);
-        self.0.events_published.add(records, &[]);
-    }
-
-    /// The topic did not take a batch; it is sent again.
-    pub(crate) fn publish_failed(&self, partition: u32, attempt: u32, error: &dyn Error) {
-        self.0.publish_failures.add(1, &[]);
-        // Told at the 1st, 2nd, 4th, 8th … failure in a row, so that an outage does not fill the log.
-        if attempt.is_power_of_two() {
-            tracing::warn!(partition, attempt, error = sentence(error), "the topic did not take a batch; its events wait in the spool");
-        }
-    }
-
-    /// The storage did not take a dead row; it is tried again, and its partition waits.
-    pub(crate) fn burial_failed(&self, failures: u32, error: &dyn Error) {
-        if failures.is_power_of_two() {
-            tracing::error!(
-                failures,
-                error = sentence(error),
-                "an event that the topic refuses cannot be stored as dead; its partition waits"
-            );
-        }
-    }
-
-    /// Rows of the journal were given up.
-    pub(crate) fn journal_dropped(&self, rows: usize) {
-        self.0.journal_dropped.add(u64::try_from(rows).unwrap_or(u64::MAX), &[]);
     }
 
     /// The figures so far, with the number of events that wait in the spool.

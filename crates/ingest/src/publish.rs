@@ -1,186 +1,184 @@
 //! Stage 5 of 10 — publish: moves events from the spool to the topic.
 //!
-//! Laws: a record leaves the spool only after the topic acknowledged it, or after it was buried with its reason; per
-//! partition one batch is under way, and order is kept; a batch that failed is sent again as it was; memory is bounded
-//! by the window and the partitions' queues, whatever the broker does.
+//! Laws: a record leaves the spool only after the topic acknowledged it, or it was kept elsewhere with its reason; per
+//! partition one batch is under way, and each lane keeps its order; a failed batch goes again as it was; memory is bounded.
 //!
 //! ```text
-//! spool ──▶ reader ──▶ a queue per partition ──▶ worker: batch, publish ──▶ acks ──▶ watermark ──▶ cursor
+//! spool ▸ lane ──▶ a queue per partition ──▶ worker: batch, publish ──▶ acks ──▶ watermark ──▶ cursor
+//!         cursor │ backlog … │ split │ fresh … │ end      while it catches up a second lane reads from `split` on
 //! ```
+//! A long backlog does not starve what comes after it: each batch of a partition is up to one half fresh events
+//! (`publish/fresh.rs`), so either lane has at least half of what the topic takes.
 //! Next: `crates/dispatcher/src/consume.rs`.
 
+mod acks;
+mod batch;
+mod fresh;
+mod lane;
+mod progress;
+mod refused;
 mod worker;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use broker::log::{Cursor, Log};
-use broker::{FetchLimit, Publisher, Received};
-use chassis::lifecycle::{OnFailure, Tasks};
-use events_proxy_core::envelope::Record;
-use events_proxy_core::partition;
-use events_proxy_core::watermark::Watermark;
-use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use broker::Publisher;
+use broker::log::{Cursor, CursorError, Log};
+use chassis::lifecycle::{Cause, OnFailure, Tasks, sentence};
+use tokio::time::{Instant, MissedTickBehavior};
 
-pub(crate) use worker::{Burial, Worker};
+use crate::accept::Overtaken;
+use crate::metrics::Metrics;
+use fresh::{Fresh, Passing};
+use lane::{Bound, Lane, Outlets};
 
-/// What the reader takes from the spool at once.
-const READ: FetchLimit = FetchLimit { max_bytes: 1 << 20, max_wait: Duration::from_millis(500) };
+pub(crate) use acks::Acks;
+pub(crate) use progress::Progress;
+pub(crate) use refused::{Buried, Refused};
+pub(crate) use worker::Worker;
+
 /// How often the cursor is stored: after a crash at most so much is published again.
 const CURSOR_INTERVAL: Duration = Duration::from_millis(200);
-/// How many records may wait for one partition's worker.
-const QUEUE_RECORDS: usize = 2_048;
-/// How many records may be between the spool's cursor and the reader, and their bytes.
-const WINDOW: (usize, usize) = (20_000, 32 << 20);
-
-/// A record on its way to a partition.
-#[derive(Debug)]
-pub(crate) struct Waiting {
-    /// Its offset in the spool.
-    pub(crate) offset: u64,
-    /// The record.
-    pub(crate) record: Record,
-}
-
-/// How far the spool is published; clones share it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Progress(Arc<AtomicU64>);
-
-impl Progress {
-    /// The offset of the first record that is not yet published.
-    pub(crate) fn position(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
-/// Moves events from the spool to the topic.
-#[derive(Debug)]
-pub(crate) struct Drainer {
-    /// Where events come from.
-    spool: Log,
-    /// How far they are published, on disk.
-    cursor: Cursor,
-    /// The same in memory, for others.
-    progress: Progress,
-    /// Published and in-work offsets.
-    window: Watermark,
-    /// A queue per partition.
-    queues: Vec<mpsc::Sender<Waiting>>,
-    /// Offsets that are done.
-    done: mpsc::Receiver<Vec<u64>>,
-}
+/// What the backlog's lane may have under way: records and their bytes.
+const BACKLOG: Bound = Bound { records: 8_000, bytes: 10 << 20 };
+/// From how many unread records on fresh events get a lane of their own.
+const CATCH_UP: u64 = 20_000;
+/// Only a topic that took something so lately is caught up with; before, fresh events would wait in either lane.
+const TAKING: Duration = Duration::from_secs(1);
 
 /// What a drainer is made of.
 pub(crate) struct Parts {
     /// Where events come from.
     pub(crate) spool: Log,
-    /// How far they are published.
-    pub(crate) cursor: Cursor,
     /// Where they go.
     pub(crate) publisher: Arc<dyn Publisher>,
+    /// Events that need not go there any more.
+    pub(crate) overtaken: Overtaken,
     /// What a worker does besides.
     pub(crate) worker: Worker,
 }
 
+/// Moves the backlog, and sees to it that fresh events pass it.
+#[derive(Debug)]
+pub(crate) struct Drainer {
+    /// Reads the backlog; everything, while nothing passes it.
+    lane: Lane,
+    /// How far it is published, on disk.
+    cursor: Cursor,
+    /// The same in memory, for others.
+    progress: Progress,
+    /// The way to the lane of fresh events.
+    fresh: Fresh,
+    /// Fresh events that pass the backlog; none while there is no backlog to speak of.
+    passing: Option<Passing>,
+    /// Counts.
+    metrics: Metrics,
+}
+
 impl Drainer {
-    /// Starts a worker per partition and the reader; tells how far it is.
-    pub(crate) fn start(parts: Parts, tasks: &Tasks) -> Progress {
-        let partitions = parts.publisher.partitions();
-        let (told, done) = mpsc::channel(usize::try_from(partitions).unwrap_or(1).saturating_mul(2));
-        let mut queues = Vec::new();
-        for partition in 0..partitions {
-            let (queue, waiting) = mpsc::channel(QUEUE_RECORDS);
-            let worker = parts.worker.clone();
-            let (publisher, told) = (Arc::clone(&parts.publisher), told.clone());
-            let work = async move { worker.work(partition, &*publisher, waiting, told).await };
+    /// Starts a worker per partition and the two lanes; tells how far it is.
+    ///
+    /// # Errors
+    /// When it cannot be read how far the spool is published.
+    pub(crate) fn start(parts: Parts, tasks: &Tasks) -> Result<Progress, CursorError> {
+        let Parts { spool, publisher, overtaken, worker } = parts;
+        let (cursor, metrics) = (spool.cursor("published")?, worker.metrics.clone());
+        let (position, progress) = (cursor.position(), Progress::new(cursor.position()));
+        let ([backlog, passing], inlets) = Outlets::pair(publisher.partitions());
+        for (partition, inlet) in (0..).zip(inlets) {
+            let (worker, publisher) = (worker.clone(), Arc::clone(&publisher));
+            let work = async move { worker.work(partition, &*publisher, inlet).await };
             tasks.spawn("publish to a partition", OnFailure::StopProcess, work);
-            queues.push(queue);
         }
-        let position = parts.cursor.position();
-        let progress = Progress(Arc::new(AtomicU64::new(position)));
-        let window = Watermark::new(position);
-        let drainer = Self { spool: parts.spool, cursor: parts.cursor, progress: progress.clone(), window, queues, done };
+        let refused = worker.refused;
+        let lane =
+            |outlets, bound, from| Lane::new((spool.clone(), from), outlets, bound, (overtaken.clone(), refused.clone(), metrics.clone()));
+        let (fresh, left) = Fresh::start(&spool, lane(passing, fresh::BOUND, 0), progress.clone(), tasks)?;
+        let mut drainer =
+            Self { lane: lane(backlog, BACKLOG, position), cursor, progress: progress.clone(), fresh, passing: None, metrics };
         let stopping = tasks.stopping();
         tasks.spawn("drain the spool", OnFailure::StopProcess, async move {
+            if let Some((split, from)) = left.filter(|(split, _)| position <= *split) {
+                drainer.pass(split, from).await;
+            }
             // Cancel-safe: what is not in the cursor yet is published again at the next start.
             tokio::select! {
                 () = stopping.cancelled() => Ok(()),
                 result = drainer.drain() => result,
             }
         });
-        progress
+        Ok(progress)
     }
 
-    /// Reads on while there is room in the window, and takes what the workers have done.
-    async fn drain(mut self) -> Result<(), chassis::lifecycle::Cause> {
-        let mut from = self.cursor.position();
+    /// Reads on while there is room, and takes what the workers have done.
+    async fn drain(mut self) -> Result<(), Cause> {
         let mut tick = tokio::time::interval(CURSOR_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let room = self.window.span() < WINDOW.0 && self.window.span_bytes() < WINDOW.1;
-            // Every arm is cancel-safe: reading changes nothing, a channel keeps what is not received.
-            tokio::select! {
+            // Both arms are cancel-safe: reading changes nothing, a channel keeps what is not received.
+            let step = tokio::select! {
                 biased;
-                Some(offsets) = self.done.recv() => self.finish(&offsets),
-                _ = tick.tick() => self.store_cursor().await?,
-                fetched = self.spool.read(from, READ), if room => {
-                    let fetched = fetched?;
-                    from = fetched.next;
-                    for received in fetched.records {
-                        self.hand_on(received).await;
-                    }
-                }
+                _ = tick.tick() => None,
+                step = self.lane.next() => Some(step),
+            };
+            match step {
+                Some(step) => self.lane.take(step).await?,
+                None => self.look().await,
+            }
+            self.progress.reached(self.lane.position());
+            if self.lane.is_at_its_end() && self.passing.is_some() {
+                self.join().await?;
             }
         }
     }
 
-    /// Gives a record to its partition's worker, taking what is done while the worker's queue is full.
-    async fn hand_on(&mut self, received: Received) {
-        let Received { offset, record } = received;
-        if !self.window.take(offset, record.bytes()) {
-            return;
-        }
-        let count = u32::try_from(self.queues.len()).unwrap_or(u32::MAX);
-        let chosen = usize::try_from(partition::assign(&record.key, count)).unwrap_or_default();
-        let Some(queue) = self.queues.get(chosen).cloned() else { return };
-        let sending = queue.reserve_owned();
-        tokio::pin!(sending);
-        let place = loop {
-            tokio::select! {
-                place = &mut sending => break place,
-                Some(offsets) = self.done.recv() => self.finish(&offsets),
-            }
-        };
-        // A closed queue means that the worker has failed, which stops the process.
-        if let Ok(place) = place {
-            drop(place.send(Waiting { offset, record }));
+    /// Stores how far the spool is published, and lets fresh events pass when the backlog is long.
+    async fn look(&mut self) {
+        self.store_cursor().await;
+        let end = self.lane.end();
+        let taking = self.lane.last_done().is_some_and(|at| at.elapsed() < TAKING);
+        if self.passing.is_none() && taking && end.saturating_sub(self.lane.read_up_to()) > CATCH_UP {
+            self.pass(end, end).await;
         }
     }
 
-    /// Notes that these offsets are done.
-    fn finish(&mut self, offsets: &[u64]) {
-        for offset in offsets {
-            self.window.finish(*offset);
-        }
-        self.progress.0.store(self.window.committable(), Ordering::Release);
+    /// Ends the backlog at `split`, and begins the fresh lane at `from`: what lies between is published.
+    async fn pass(&mut self, split: u64, from: u64) {
+        self.metrics.catching_up(split.saturating_sub(self.lane.read_up_to()));
+        self.lane.end_at(split);
+        self.passing = Some(self.fresh.pass(split, from).await);
+    }
+
+    /// The backlog is published: goes on where the fresh lane is.
+    async fn join(&mut self) -> Result<(), Cause> {
+        let Some(passing) = self.passing.take() else { return Ok(()) };
+        let began = Instant::now();
+        let position = passing.end().await?;
+        self.lane.go_on_at(position);
+        self.progress.joined(position);
+        self.store_cursor().await;
+        self.metrics.caught_up(began.elapsed());
+        Ok(())
     }
 
     /// Stores how far the spool is published, and drops files that nobody needs any more.
-    async fn store_cursor(&self) -> Result<(), chassis::lifecycle::Cause> {
-        let position = self.window.committable();
+    async fn store_cursor(&mut self) {
+        let position = self.lane.position();
         if position == self.cursor.position() {
-            return Ok(());
+            return;
         }
         // Not being able to store it costs repeats after a restart, never an event: carried on.
         if let Err(error) = self.cursor.advance(position).await {
-            tracing::warn!(error = chassis::lifecycle::sentence(&error), "cannot store how far the spool is published; it is tried again");
-            return Ok(());
+            tracing::warn!(error = sentence(&error), "cannot store how far the spool is published; it is tried again");
+            return;
         }
-        if let Err(error) = self.spool.trim(position).await {
-            tracing::warn!(error = chassis::lifecycle::sentence(&error), "cannot remove old files of the spool; it is tried again");
+        let spool = self.lane.spool().clone();
+        if let Err(error) = spool.trim(position).await {
+            tracing::warn!(error = sentence(&error), "cannot remove old files of the spool; it is tried again");
         }
-        Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "publish/publish_tests.rs"]
+mod tests;

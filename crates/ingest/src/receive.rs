@@ -4,28 +4,23 @@
 //! here stores nothing.
 //! Next: `crates/ingest/src/authenticate.rs`.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use actix_web::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use actix_web::web::{self, Bytes, BytesMut};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use events_proxy_core::{Envelope, EventId, TraceContext};
 use futures_util::StreamExt;
 use serde::Serialize;
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::Instant;
+use tokio::time::timeout_at;
 use tracing::Instrument;
 use utoipa::ToSchema;
 
+use crate::accept::Budget;
+use crate::admission::Admitted;
 use crate::authenticate::authenticate;
 use crate::quota::Left;
 use crate::reject::{Problem, Reject};
 use crate::shared::Shared;
 use crate::validate::validate;
-
-/// What one unit of the admission semaphore stands for, in bytes.
-const ADMISSION_UNIT: usize = 1024;
 
 /// The answer to an accepted event.
 #[derive(Debug, Serialize, ToSchema)]
@@ -70,13 +65,13 @@ pub(crate) struct NewEvent {
     )
 )]
 pub(crate) async fn receive(request: HttpRequest, payload: web::Payload, shared: web::Data<Shared>) -> Result<HttpResponse, Reject> {
-    let began = Instant::now();
+    let budget = Budget::new(shared.timeout);
     let span = tracing::info_span!("receive");
     if let Some(parent) = parent(&request) {
         chassis::trace::adopt(&span, &parent);
     }
     let trace = chassis::trace::context(&span);
-    let path = lead(&request, payload, &shared, (began, trace));
+    let path = lead(&request, payload, &shared, (budget, trace));
     path.instrument(span).await.inspect_err(|reject| shared.metrics.refused(reject))
 }
 
@@ -85,16 +80,16 @@ async fn lead(
     request: &HttpRequest,
     payload: web::Payload,
     shared: &Shared,
-    (began, trace): (Instant, TraceContext),
+    (budget, trace): (Budget, TraceContext),
 ) -> Result<HttpResponse, Reject> {
     let received_at = shared.clock.now();
     let caller = tracing::info_span!("authenticate").in_scope(|| authenticate(request, &shared.keys, received_at))?;
-    let left = shared.events_quota.take(&caller.source_id).map_err(|left| Reject::TooMany(left.reset))?;
-    let (body, admitted) = body(request, payload, shared, began).await?;
+    let left = shared.events_quota.take(&caller.source_id).map_err(Reject::OverQuota)?;
+    let (body, admitted) = body(request, payload, shared, budget).await?;
     let event = tracing::info_span!("validate").in_scope(|| validate(&body))?;
     let trace_id = trace.trace_id().to_owned();
     let envelope = Envelope { source_id: caller.source_id, event, received_at, trace };
-    let accepting = shared.accept.accept(&envelope, began).instrument(tracing::info_span!("accept"));
+    let accepting = shared.accept.accept(&envelope, budget).instrument(tracing::info_span!("accept"));
     accepting.await.map_err(|_| Reject::NoDurablePath)?;
     drop(admitted);
     let mut response = HttpResponse::Accepted();
@@ -125,8 +120,8 @@ pub(crate) async fn body<'a>(
     request: &HttpRequest,
     payload: web::Payload,
     shared: &'a Shared,
-    began: Instant,
-) -> Result<(Bytes, SemaphorePermit<'a>), Reject> {
+    budget: Budget,
+) -> Result<(Bytes, Admitted<'a>), Reject> {
     let json = request
         .mime_type()
         .ok()
@@ -139,22 +134,10 @@ pub(crate) async fn body<'a>(
     if declared.is_some_and(|length: usize| length > shared.body_bytes_max) {
         return Err(Reject::TooLarge(shared.body_bytes_max));
     }
-    let admitted = admit(&shared.admission, declared.unwrap_or(shared.body_bytes_max))?;
+    let admitted = shared.admission.admit(declared.unwrap_or(shared.body_bytes_max))?;
     let reading = read(payload, shared.body_bytes_max);
-    let body =
-        tokio::time::timeout_at(began + shared.accept.timeout - Duration::from_millis(20), reading).await.map_err(|_| Reject::Slow)??;
+    let body = timeout_at(budget.body(), reading).await.map_err(|_| Reject::Slow)??;
     Ok((body, admitted))
-}
-
-/// Takes the place of so many bytes.
-fn admit(admission: &Arc<Semaphore>, bytes: usize) -> Result<SemaphorePermit<'_>, Reject> {
-    let units = u32::try_from(bytes.div_ceil(ADMISSION_UNIT)).unwrap_or(u32::MAX).max(1);
-    admission.try_acquire_many(units).map_err(|_| Reject::Overloaded)
-}
-
-/// How many units of admission so many bytes are.
-pub(crate) fn admission_units(bytes: usize) -> usize {
-    (bytes / ADMISSION_UNIT).clamp(1, Semaphore::MAX_PERMITS)
 }
 
 /// Reads a body up to a size.
@@ -176,6 +159,6 @@ pub(crate) async fn json<T: serde::de::DeserializeOwned>(
     payload: web::Payload,
     shared: &Shared,
 ) -> Result<T, Reject> {
-    let (body, _admitted) = body(request, payload, shared, Instant::now()).await?;
+    let (body, _admitted) = body(request, payload, shared, Budget::new(shared.timeout)).await?;
     serde_json::from_slice(&body).map_err(|error| Reject::Malformed(error.to_string()))
 }

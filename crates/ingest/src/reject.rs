@@ -13,6 +13,9 @@ use events_proxy_core::event::FieldError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::quota::Left;
+use crate::receive::quota_headers;
+
 /// Why a request is not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Reject {
@@ -55,6 +58,9 @@ pub(crate) enum Reject {
     /// The caller sent more than it may.
     #[error("too many requests; nothing was stored")]
     TooMany(Duration),
+    /// The source sent more events than it may.
+    #[error("too many events; nothing was stored")]
+    OverQuota(Left),
     /// As much as can be worked on is being worked on.
     #[error("the service is at its limit; nothing was stored")]
     Overloaded,
@@ -104,7 +110,7 @@ impl Reject {
             Self::Slow => "request_timeout",
             Self::TooLarge(_) => "body_too_large",
             Self::NotJson => "unsupported_media_type",
-            Self::TooMany(_) => "rate_limited",
+            Self::TooMany(_) | Self::OverQuota(_) => "rate_limited",
             Self::Overloaded => "overloaded",
             Self::NoDurablePath => "no_durable_path",
             Self::Storage => "storage_unavailable",
@@ -114,7 +120,7 @@ impl Reject {
     /// How long to wait before the next try, where that helps.
     const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::TooMany(wait) => Some(*wait),
+            Self::TooMany(wait) | Self::OverQuota(Left { reset: wait, .. }) => Some(*wait),
             Self::Overloaded | Self::NoDurablePath | Self::Storage => Some(Duration::from_secs(1)),
             Self::Malformed(_)
             | Self::Fields(_)
@@ -142,7 +148,7 @@ impl ResponseError for Reject {
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooMany(_) | Self::OverQuota(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded | Self::NoDurablePath | Self::Storage => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -157,6 +163,11 @@ impl ResponseError for Reject {
         }
         if matches!(self, Self::Unauthenticated | Self::Token(_)) {
             response.insert_header((WWW_AUTHENTICATE, "Bearer"));
+        }
+        if let Self::OverQuota(left) = self {
+            for header in quota_headers(*left) {
+                response.insert_header(header);
+            }
         }
         if let Self::Method(allowed) = self {
             response.insert_header((ALLOW, *allowed));

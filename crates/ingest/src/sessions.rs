@@ -13,6 +13,7 @@ use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 use crate::authenticate::authenticate;
+use crate::lockout::Ending;
 use crate::receive::json;
 use crate::reject::{Problem, Reject};
 use crate::shared::Shared;
@@ -89,15 +90,23 @@ pub(crate) fn date_time(moment: Moment) -> String {
         (status = 201, description = "A session", body = OpenSession),
         (status = 400, description = "Malformed", body = Problem),
         (status = 401, description = "authId or secret is wrong", body = Problem),
-        (status = 429, description = "Too many tries from this address", body = Problem),
+        (status = 429, description = "Too many tries from this address, or of this account; see Retry-After", body = Problem),
         (status = 503, description = "The storage does not answer", body = Problem),
     )
 )]
 pub(crate) async fn create(request: HttpRequest, payload: web::Payload, shared: web::Data<Shared>) -> Result<HttpResponse, Reject> {
     let address = admit(&request, &shared)?;
     let credentials: Credentials = json(&request, payload, &shared).await?;
-    let log_in = shared.sessions.log_in(&credentials.auth_id, &credentials.secret, address, shared.clock.now());
-    match log_in.await {
+    shared.lock_out.begin(&credentials.auth_id, address).map_err(Reject::TooMany)?;
+    let mut trying = Trying { shared: &shared, account: &credentials.auth_id, address, ending: Ending::NotJudged };
+    let log_in = shared.sessions.log_in(&credentials.auth_id, &credentials.secret, address, shared.clock.now()).await;
+    trying.ending = match &log_in {
+        Ok(_) => Ending::GotIn,
+        Err(LogInError::Refused) => Ending::Failed,
+        Err(LogInError::Busy | LogInError::Unavailable(_)) => Ending::NotJudged,
+    };
+    drop(trying);
+    match log_in {
         Ok(session) => Ok(no_store(HttpResponse::Created()).json(OpenSession::from(session))),
         Err(LogInError::Refused) => Err(Reject::LogIn),
         Err(LogInError::Busy) => Err(Reject::TooMany(Duration::from_secs(1))),
@@ -105,6 +114,24 @@ pub(crate) async fn create(request: HttpRequest, payload: web::Payload, shared: 
             tracing::warn!(error = sentence(&error), "a log-in failed: the storage does not answer");
             Err(Reject::Storage)
         }
+    }
+}
+
+/// A log-in that is being judged; it ends when it is dropped, also when its caller goes away.
+struct Trying<'a> {
+    /// Where tries are counted.
+    shared: &'a Shared,
+    /// Whose try.
+    account: &'a str,
+    /// From where.
+    address: IpAddr,
+    /// How it ended.
+    ending: Ending,
+}
+
+impl Drop for Trying<'_> {
+    fn drop(&mut self) {
+        self.shared.lock_out.end(self.account, self.address, self.ending);
     }
 }
 
@@ -156,8 +183,16 @@ pub(crate) async fn end(request: HttpRequest, shared: web::Data<Shared>) -> Resu
 /// Takes one try of the client's address.
 fn admit(request: &HttpRequest, shared: &Shared) -> Result<IpAddr, Reject> {
     let address = shared.trusted.client(request.peer_addr().ok_or(Reject::Overloaded)?.ip(), request.headers());
-    shared.sessions_quota.take(&address).map_err(|left| Reject::TooMany(left.reset))?;
+    shared.sessions_quota.take(&network(address)).map_err(|left| Reject::TooMany(left.reset))?;
     Ok(address)
+}
+
+/// What counts as one address: of IPv6 the first 64 bits, for a client has all the others.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into()),
+    }
 }
 
 /// Keeps an answer with tokens out of every cache.

@@ -35,14 +35,35 @@ pub struct Settings {
     pub body_bytes_max: usize,
     /// Time to an answer.
     pub timeout: Duration,
-    /// Bodies being worked on, in bytes.
+    /// What a 202 needs.
+    pub durability: Durability,
+    /// Requests being worked on.
+    pub in_flight_max: usize,
+    /// Their bodies, in bytes.
     pub in_flight_bytes_max: usize,
+    /// What one address may ask of sessions per minute.
+    pub sessions_per_minute: u32,
+    /// How many failed log-ins are free, and the longest wait after more of them.
+    pub lock_out: (u32, Duration),
     /// Where accepted events wait for the topic.
     pub spool_dir: PathBuf,
     /// The spool's bounds.
     pub spool: broker::log::Options,
+    /// Whether a spool that does not outlive the machine is refused.
+    pub spool_must_last: bool,
     /// Rows of the journal per write.
     pub journal_batch_max: usize,
+}
+
+/// What a 202 needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// The fsync on our own volume.
+    Volume,
+    /// The fsync; the topic's acknowledgement is waited for softly.
+    Both,
+    /// The topic's acknowledgement.
+    Broker,
 }
 
 /// An account to put in place at the start.
@@ -85,8 +106,13 @@ impl Settings {
         let spool_dir = spool_dir(reader);
         let spool = spool(reader);
         let journal_batch_max = reader.number("journal_batch_max", 1..=500);
-        let durability = reader.one_of("accept_durability", &[("volume", ())]);
-        durability?;
+        let durability = durability(reader);
+        let in_flight_max = reader.number("accept_in_flight_max", 1..=1_000_000);
+        let sessions_per_minute = reader.number("auth_requests_per_minute", 1..=1_000_000);
+        let failures_max = reader.number("auth_failures_max", 1..=1_000);
+        let lock_out_max = reader.seconds("auth_lock_out_max_sec", 1..=86_400);
+        let production = common::is_production(reader);
+        let durability = durability?;
         Some(Self {
             token_secret: token_secret?,
             issuer: issuer?,
@@ -98,12 +124,49 @@ impl Settings {
             rate: (requests?, interval?),
             body_bytes_max: body_bytes_max?,
             timeout: timeout?,
+            durability,
+            in_flight_max: in_flight_max?,
             in_flight_bytes_max: in_flight_bytes_max?,
+            sessions_per_minute: sessions_per_minute?,
+            lock_out: (failures_max?, lock_out_max?),
             spool_dir: spool_dir?,
             spool: spool?,
+            spool_must_last: production? && durability != Durability::Broker,
             journal_batch_max: journal_batch_max?,
         })
     }
+}
+
+/// What a 202 needs, unless it stands beside something that makes it worthless.
+fn durability(reader: &mut Reader) -> Option<Durability> {
+    let named = [("volume", Durability::Volume), ("both", Durability::Both), ("broker", Durability::Broker)];
+    let durability = reader.one_of("accept_durability", &named);
+    let production = common::is_production(reader);
+    let forgets = reader.one_of("queue_type", &[("InMemory", true), ("Local", false), ("Kafka", false)]);
+    let repository_forgets = reader.one_of("user_repository_type", &[("InMemory", true), ("Sqlite", false), ("Postgres", false)]);
+    let copies = reader.optional_number::<u16>("queue_copies", 1..=9);
+    let (durability, production) = (durability?, production?);
+    let mut safe = true;
+    let mut refuse = |key: &str, message: &str| {
+        reader.mistake(key, message);
+        safe = false;
+    };
+    if production && forgets? {
+        refuse("queue_type", "must not be InMemory in production: what it took from the spool is lost with the process");
+    }
+    if production && repository_forgets? {
+        refuse("user_repository_type", "must not be InMemory in production: dead events, offsets and sessions are lost with the process");
+    }
+    if durability == Durability::Broker && forgets? {
+        refuse("accept_durability", "must not be `broker` with QUEUE_TYPE InMemory: that acknowledgement outlives nothing");
+    }
+    if production && durability == Durability::Broker && copies? == Some(1) {
+        refuse(
+            "queue_copies",
+            "must be more than 1 with ACCEPT_DURABILITY `broker`: the one copy would be all that is left of an accepted event",
+        );
+    }
+    safe.then_some(durability)
 }
 
 /// The token secret; made at random for a demo that has none.
@@ -163,7 +226,9 @@ fn spool_dir(reader: &mut Reader) -> Option<PathBuf> {
 fn spool(reader: &mut Reader) -> Option<broker::log::Options> {
     let segment_bytes = reader.number("spool_segment_bytes", 1_048_576..=1_073_741_824);
     let capacity_bytes = reader.number("spool_max_bytes", 4_194_304..=1_099_511_627_776);
-    Some(broker::log::Options { segment_bytes: segment_bytes?, capacity_bytes: capacity_bytes?, ..broker::log::Options::default() })
+    let free_bytes_min = reader.number("spool_free_bytes_min", 0..=1_099_511_627_776);
+    let (segment_bytes, capacity_bytes, free_bytes_min) = (segment_bytes?, capacity_bytes?, free_bytes_min?);
+    Some(broker::log::Options { segment_bytes, capacity_bytes, free_bytes_min, ..broker::log::Options::default() })
 }
 
 impl Seed {

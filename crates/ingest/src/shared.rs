@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use auth::access::Keys;
 use auth::session::Sessions;
@@ -9,10 +10,11 @@ use broker::log::Log;
 use chassis::clock::Clock;
 use events_proxy_core::SourceId;
 use storage::Store;
-use tokio::sync::Semaphore;
 
 use crate::accept::Accept;
 use crate::address::Proxies;
+use crate::admission::Admission;
+use crate::lockout::LockOut;
 use crate::metrics::Metrics;
 use crate::publish::Progress;
 use crate::quota::Quota;
@@ -34,8 +36,12 @@ pub(crate) struct Shared {
     pub(crate) sessions_quota: Quota<IpAddr>,
     /// Proxies whose headers tell the client's address.
     pub(crate) trusted: Proxies,
-    /// Bytes in work.
-    pub(crate) admission: Arc<Semaphore>,
+    /// Failed log-ins.
+    pub(crate) lock_out: LockOut,
+    /// What is in work.
+    pub(crate) admission: Admission,
+    /// The time from a request's start to its answer.
+    pub(crate) timeout: Duration,
     /// The largest body.
     pub(crate) body_bytes_max: usize,
     /// Tells when.
@@ -50,6 +56,6 @@ impl Shared {
     /// How many accepted events are not published yet.
     pub(crate) fn waiting(&self) -> u64 {
         let (spool, progress) = &self.waiting;
-        spool.bounds().end.saturating_sub(progress.position())
+        progress.unpublished(spool.bounds().end)
     }
 }

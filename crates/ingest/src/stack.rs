@@ -18,27 +18,27 @@ use chassis::lifecycle::{OnFailure, Tasks};
 use chassis::settings::common::{self, Topic};
 use opentelemetry::metrics::Meter;
 use storage::Store;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::accept::Accept;
+use crate::accept::{Accept, Overtaken, Straight};
+use crate::admission::Admission;
 use crate::bridge::Remembered;
 use crate::burial::Graveyard;
 use crate::journal::Journal;
+use crate::lockout::LockOut;
 use crate::metrics::{Metrics, Numbers};
-use crate::publish::{Drainer, Parts as DrainerParts, Progress, Worker};
+use crate::publish::{Acks, Drainer, Parts as DrainerParts, Progress, Refused, Worker};
 use crate::quota::Quota;
-use crate::receive::admission_units;
-use crate::settings::Settings;
+use crate::settings::{Durability, Settings};
 use crate::shared::Shared;
-use crate::{seed, server, topic};
+use crate::{seed, server, spool, topic};
 
 /// How many bcrypt computations run at once, and how many callers may wait for one.
 const LOG_INS: (usize, usize) = (1, 64);
 /// The cost that a wrong account's time is made to look like, when no account says another one.
 const COST_USUAL: u32 = 10;
-/// What one address may ask of sessions: requests per interval.
-const SESSIONS_RATE: (u32, Duration) = (60, Duration::from_secs(60));
+/// The interval that [`Settings::sessions_per_minute`] counts in.
+const MINUTE: Duration = Duration::from_secs(60);
 /// How often a stop looks whether the spool is drained.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 
@@ -92,27 +92,39 @@ pub struct Left {
 pub fn start(parts: Parts, listener: TcpListener, tasks: &Tasks) -> anyhow::Result<Running> {
     let Parts { settings, store, publisher, clock, meter, readiness } = parts;
     let address = listener.local_addr().context("ask where the listener listens")?;
-    let dir = &settings.spool_dir;
-    let spool = Log::open(dir, &settings.spool).with_context(|| format!("open the spool {}", dir.display()))?;
-    let recovered = spool.recovery();
-    if recovered.torn_bytes > 0 {
-        tracing::warn!(
-            bytes = recovered.torn_bytes,
-            "the spool's torn tail was cut off: it belonged to events that were never answered with 202"
-        );
-    }
+    let spool = spool::open(&settings)?;
     let (own, metrics) = (Tasks::new(), Metrics::new(&meter));
     let journal = Journal::start(store.clone(), settings.journal_batch_max, metrics.clone(), &own);
-    let graveyard = Graveyard { store: store.clone(), clock: Arc::clone(&clock), metrics: metrics.clone() };
-    let worker = Worker { journal, burial: Arc::new(graveyard), metrics: metrics.clone(), clock: Arc::clone(&clock) };
-    let cursor = spool.cursor("published").context("read how far the spool is published")?;
-    let drainer = DrainerParts { spool: spool.clone(), cursor, publisher: Arc::clone(&publisher), worker };
-    let progress = Drainer::start(drainer, &own);
+    let refused = Refused::open(&settings.spool_dir, metrics.clone())?;
+    let graveyard = Graveyard { refused: refused.clone(), store: store.clone(), clock: Arc::clone(&clock), metrics: metrics.clone() };
+    let burying = own.stopping();
+    own.spawn("bury refused events", OnFailure::StopProcess, async move {
+        // Cancel-safe: what is not buried is at the next start.
+        tokio::select! {
+            () = burying.cancelled() => Ok(()),
+            dug = graveyard.dig() => dug,
+        }
+    });
+    let acks = Acks::new(publisher.partitions(), settings.durability != Durability::Volume);
+    let worker = Worker { journal, refused, acks: acks.clone(), metrics: metrics.clone(), clock: Arc::clone(&clock) };
+    let overtaken = Overtaken::default();
+    let drainer = DrainerParts { spool: spool.clone(), publisher: Arc::clone(&publisher), overtaken: overtaken.clone(), worker };
+    let progress = Drainer::start(drainer, &own).context("read how far the spool is published")?;
+    spool::observe(&spool, &progress, &meter);
     own.spawn("make the topic", OnFailure::Log, topic::prepare(Arc::clone(&publisher), own.stopping()));
     let (sowing, seeds, stop) = (store.clone(), settings.accounts.clone(), own.stopping());
     own.spawn("put accounts in place", OnFailure::Log, async move { seed::sow(&sowing, &seeds, stop).await });
 
-    let accept = Accept { spool: spool.clone(), publisher, timeout: settings.timeout, clock: Arc::clone(&clock), metrics: metrics.clone() };
+    let accept = Accept {
+        durability: settings.durability,
+        spool: spool.clone(),
+        straight: Straight::start(&publisher, &own),
+        partitions: publisher.partitions(),
+        acks,
+        overtaken,
+        clock: Arc::clone(&clock),
+        metrics: metrics.clone(),
+    };
     let shared = web::Data::new(shared(&settings, store, accept, (spool.clone(), progress.clone())));
     let server = server::server(listener, shared).context("serve")?;
     let handle = server.handle();
@@ -155,9 +167,11 @@ fn shared(settings: &Settings, store: Store, accept: Accept, waiting: (Log, Prog
         keys,
         store,
         events_quota: Quota::new(settings.rate.0, settings.rate.1),
-        sessions_quota: Quota::new(SESSIONS_RATE.0, SESSIONS_RATE.1),
+        sessions_quota: Quota::new(settings.sessions_per_minute, MINUTE),
+        lock_out: LockOut::new(settings.lock_out.0, settings.lock_out.1),
         trusted: settings.trusted_proxies.clone(),
-        admission: Arc::new(Semaphore::new(admission_units(settings.in_flight_bytes_max))),
+        admission: Admission::new(settings.in_flight_max, settings.in_flight_bytes_max),
+        timeout: settings.timeout,
         body_bytes_max: settings.body_bytes_max,
         clock: Arc::clone(&accept.clock),
         metrics: accept.metrics.clone(),
@@ -181,7 +195,7 @@ impl Running {
 
     /// How many events wait in the spool.
     fn unpublished(&self) -> u64 {
-        self.spool.bounds().end.saturating_sub(self.progress.position())
+        self.progress.unpublished(self.spool.bounds().end)
     }
 
     /// Stops: not ready, then the requests under way are answered, then the spool is drained for as long as `grace` lasts.

@@ -1,0 +1,120 @@
+//! What happens to events in ingest: each happening logs and counts together.
+
+use std::error::Error;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use chassis::lifecycle::sentence;
+use opentelemetry::KeyValue;
+
+use super::{Metrics, SpoolFault, Waited, Way};
+use crate::accept::Budget;
+use crate::reject::Reject;
+
+impl Metrics {
+    /// An event is durable.
+    pub(crate) fn accepted(&self, way: Way, budget: Budget) {
+        let [spool, broker, both] = &self.0.ways;
+        let labels = match way {
+            Way::Spool => spool,
+            Way::Broker => broker,
+            Way::Both => both,
+        };
+        self.0.accepted.fetch_add(1, Ordering::Relaxed);
+        self.0.events_accepted.add(1, labels);
+        self.0.accept_duration.record(budget.spent().as_secs_f64(), labels);
+        if budget.is_over() {
+            self.0.accepted_late.add(1, &[]);
+        }
+        if self.0.pathless.load(Ordering::Relaxed) > 0 {
+            self.0.pathless.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// A soft wait for the topic is over.
+    pub(crate) fn waited(&self, waited: Waited) {
+        self.0.accept_waits.add(1, &[KeyValue::new("outcome", waited.as_str())]);
+    }
+
+    /// A request to send an event is refused.
+    pub(crate) fn refused(&self, reject: &Reject) {
+        self.0.refused.fetch_add(1, Ordering::Relaxed);
+        self.0.events_refused.add(1, &[KeyValue::new("reason", reject.code())]);
+    }
+
+    /// The spool did not take an event; the topic is asked.
+    pub(crate) fn spool_failed(&self, fault: SpoolFault, error: &dyn Error) {
+        self.0.spool_failures.add(1, &[KeyValue::new("kind", fault.as_str())]);
+        tracing::debug!(kind = fault.as_str(), error = sentence(error), "the spool did not take an event; it goes straight to the topic");
+    }
+
+    /// No way that would do took an event; its source is told so.
+    pub(crate) fn no_durable_path(&self, error: &dyn Error) {
+        let events = self.0.pathless.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if events.is_power_of_two() {
+            tracing::error!(events, error = sentence(error), "events are refused: no durable path takes them");
+        }
+    }
+
+    /// A record of the spool went straight to the topic before.
+    pub(crate) fn overtaken(&self) {
+        self.0.events_overtaken.add(1, &[]);
+    }
+
+    /// A record will never be on the topic; it is kept with the reason.
+    pub(crate) fn unpublishable(&self, offset: u64, reason: &str) {
+        self.0.events_unpublishable.add(1, &[]);
+        tracing::warn!(spool.offset = offset, reason, "an event is dead: the topic will never have it; its payload is kept");
+    }
+
+    /// A read of the spool failed; it is tried again.
+    pub(crate) fn spool_unreadable(&self, failures: u32, error: &dyn Error) {
+        self.0.spool_read_failures.add(1, &[]);
+        if failures.is_power_of_two() {
+            tracing::error!(failures, error = sentence(error), "the spool does not read; what is in it waits, and events are accepted");
+        }
+    }
+
+    /// A backlog is long: fresh events pass it.
+    pub(crate) fn catching_up(&self, records: u64) {
+        self.0.catch_ups.add(1, &[]);
+        tracing::info!(records, "the topic is far behind: fresh events pass the backlog");
+    }
+
+    /// The backlog is published.
+    pub(crate) fn caught_up(&self, joining: Duration) {
+        tracing::info!(joining.ms = joining.as_millis(), "the backlog is published");
+    }
+
+    /// The topic has a batch.
+    pub(crate) fn published(&self, records: usize) {
+        let records = u64::try_from(records).unwrap_or(u64::MAX);
+        self.0.published.fetch_add(records, Ordering::Relaxed);
+        self.0.events_published.add(records, &[]);
+    }
+
+    /// The topic did not take a batch; it is sent again.
+    pub(crate) fn publish_failed(&self, partition: u32, attempt: u32, error: &dyn Error) {
+        self.0.publish_failures.add(1, &[]);
+        // Told at the 1st, 2nd, 4th, 8th … failure in a row, so that an outage does not fill the log.
+        if attempt.is_power_of_two() {
+            tracing::warn!(partition, attempt, error = sentence(error), "the topic did not take a batch; its events wait in the spool");
+        }
+    }
+
+    /// The storage did not take a dead row; it is tried again, and its partition waits.
+    pub(crate) fn burial_failed(&self, failures: u32, error: &dyn Error) {
+        if failures.is_power_of_two() {
+            tracing::error!(
+                failures,
+                error = sentence(error),
+                "an event that the topic refuses cannot be stored as dead; its partition waits"
+            );
+        }
+    }
+
+    /// Rows of the journal were given up.
+    pub(crate) fn journal_dropped(&self, rows: usize) {
+        self.0.journal_dropped.add(u64::try_from(rows).unwrap_or(u64::MAX), &[]);
+    }
+}

@@ -1,0 +1,96 @@
+//! The closed sets of labels.
+
+use broker::log::AppendError;
+
+/// Which durable path took an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// The fsynced spool.
+    Spool,
+    /// The topic, straight.
+    Broker,
+    /// The spool, and then the topic.
+    Both,
+}
+
+impl Way {
+    /// All ways, in the order of their declaration.
+    pub(crate) const ALL: [Self; 3] = [Self::Spool, Self::Broker, Self::Both];
+
+    /// Its label.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Spool => "spool",
+            Self::Broker => "broker",
+            Self::Both => "both",
+        }
+    }
+}
+
+/// How a soft wait for the topic ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// The topic has the event.
+    Acked,
+    /// It did not say so in time.
+    Late,
+    /// Nobody waited: the partition was known to be in trouble.
+    Skipped,
+}
+
+impl Waited {
+    /// Its label.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Acked => "acked",
+            Self::Late => "late",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// Why the spool did not take an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SpoolFault {
+    /// It holds as much as it may.
+    Full,
+    /// Its file system is nearly full.
+    LowSpace,
+    /// As much as may wait for the disk already does.
+    Busy,
+    /// The event is too large for it.
+    TooLarge,
+    /// The disk failed.
+    Failed,
+    /// It is closed.
+    Closed,
+    /// It did not answer in time; the event may land nevertheless.
+    Late,
+}
+
+impl SpoolFault {
+    /// The fault of a failed append.
+    pub(crate) const fn of(error: &AppendError) -> Self {
+        match error {
+            AppendError::Full => Self::Full,
+            AppendError::LowSpace => Self::LowSpace,
+            AppendError::Busy => Self::Busy,
+            AppendError::TooLarge => Self::TooLarge,
+            AppendError::Failed(_) => Self::Failed,
+            AppendError::Closed => Self::Closed,
+        }
+    }
+
+    /// Its label.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::LowSpace => "low_space",
+            Self::Busy => "busy",
+            Self::TooLarge => "too_large",
+            Self::Failed => "failed",
+            Self::Closed => "closed",
+            Self::Late => "late",
+        }
+    }
+}
