@@ -1,8 +1,11 @@
 //! The command line of `events-proxy`.
 
+use std::io::Write;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
+
+use crate::spool::Spool;
 
 /// What follows the options in `--help`.
 const MORE: &str = "\
@@ -17,7 +20,7 @@ Exit codes: 0 stopped as asked, 1 failed, 64 a setting or an option is wrong.";
 ///
 /// With a simulated source and a simulated target, nothing else has to run.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "events-proxy", version, after_help = MORE)]
+#[command(name = "events-proxy", version, after_help = MORE, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     /// Where accepted events, the journal and the demo's credentials are kept [default: DATA_DIR, which is `data`].
     #[arg(long, value_name = "DIR")]
@@ -31,4 +34,26 @@ pub struct Cli {
     /// Write JSON logs even on a terminal, instead of the live view.
     #[arg(long)]
     pub log: bool,
+    /// What to do instead of running.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do instead of running.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Look into a spool that no process uses: what is there, whether it reads, and take it out.
+    Spool(Spool),
+}
+
+impl Command {
+    /// Does it; false when what was looked at is not as it should be.
+    ///
+    /// # Errors
+    /// It could not be done.
+    pub fn run(&self, out: &mut impl Write) -> anyhow::Result<bool> {
+        match self {
+            Self::Spool(spool) => spool.run(out),
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Everything in one process: ingest, dispatcher, embedded log and SQLite, with a source and a target to watch.
 
 pub mod cli;
+pub mod spool;
 pub mod settings;
 pub mod demo;
 pub mod member;
