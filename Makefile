@@ -1,6 +1,6 @@
 # The commands of this repository. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench up down
+.PHONY: help run test lint bench chaos up down
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -21,6 +21,10 @@ lint: ## check format, lints, structure and dependencies
 bench: ## print events accepted per second, beside a bare handler
 	cargo build --release
 	cargo run --release --package local --example bench
+
+chaos: ## break brokers, database, disk and processes under load, and check that every 202 was kept (CHAOS="--help" tells more)
+	cargo build --release --workspace
+	TEST_KAFKA_URL=none infra/dev/services run -- target/release/chaos $(CHAOS)
 
 up: ## keep Kafka and PostgreSQL running for development
 	infra/dev/services up

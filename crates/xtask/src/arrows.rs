@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{Findings, shown, sources};
 
 /// Each package and the packages of this workspace that it may depend on, development dependencies aside.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("events-proxy-core", &[]),
     ("broker", &["events-proxy-core"]),
     ("storage", &["events-proxy-core"]),
@@ -21,6 +21,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("dispatcher", &["events-proxy-core", "broker", "storage", "auth", "chassis"]),
     ("simulators", &[]),
     ("local", &["events-proxy-core", "broker", "storage", "auth", "chassis", "ingest", "dispatcher", "simulators"]),
+    ("chaos", &["simulators"]),
     ("xtask", &["events-proxy-core"]),
 ];
 
