@@ -12,6 +12,8 @@ mod events;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod guarded;
+#[cfg(test)]
 mod paths;
 #[cfg(test)]
 mod look_up;

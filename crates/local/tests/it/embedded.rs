@@ -125,6 +125,31 @@ async fn a_look_up_tells_each_stage_an_event_went_through() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_same_event_again_is_accepted_again_and_delivered_once() {
+    let machine = busy().await;
+    let directory = tempfile::tempdir().unwrap();
+    let target = Target::start(directory.path(), 2000);
+    let port = free_port();
+    let settings = settings(port, &target);
+    let mut proxy = start(directory.path(), &settings);
+    let source = Source::log_in(port).await;
+    let (one, other) = tokio::join!(source.send("again", None), source.send("again", None));
+    assert_eq!((one, other), (Some(202), Some(202)), "both at the same time");
+    target.receives(&["again".to_owned()].into()).await;
+    assert_eq!(source.send("again", None).await, Some(202), "after its delivery");
+    assert!(proxy.end("TERM").await.success());
+    let proxy = start(directory.path(), &settings);
+    let source = Source::log_in(port).await;
+    assert_eq!(source.send("again", None).await, Some(202), "after a restart");
+    let last = source.send_all("last", 0..20, 1).await;
+    target.receives(&last).await;
+    let again = target.records().iter().filter(|record| record["id"] == "again").count();
+    assert_eq!((again, target.received()), (1, 21), "an event went to the target twice");
+    drop(proxy);
+    drop(machine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_main_job_runs_with_both_simulators() {
     let machine = busy().await;
     let directory = tempfile::tempdir().unwrap();

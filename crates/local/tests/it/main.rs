@@ -12,6 +12,8 @@ mod operator;
 #[cfg(test)]
 mod separate;
 #[cfg(test)]
+mod spool;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod traces;

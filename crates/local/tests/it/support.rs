@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -37,66 +37,46 @@ pub(crate) fn binary(name: &str) -> PathBuf {
 
 /// A running process of the product; killed when dropped, with its log printed if the test failed.
 pub(crate) struct Process {
-    /// The child.
-    child: Child,
+    /// The process.
+    process: chaos::process::Process,
     /// Its name.
     name: &'static str,
-    /// Where its output goes.
-    log: PathBuf,
 }
 
 impl Process {
     /// Starts a binary with these settings and nothing else in its environment; its output goes to a file.
     pub(crate) fn start(name: &'static str, directory: &Path, settings: &[(&str, String)], args: &[&str]) -> Self {
-        let log = directory.join(format!("{name}.log"));
-        let output = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
-        let child = Command::new(binary(name))
-            .args(args)
-            .env_clear()
-            .envs(settings.iter().map(|(key, value)| (key, value)))
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .spawn()
-            .unwrap();
-        Self { child, name, log }
+        let pairs = settings.iter().map(|(key, value)| (*key, value.as_str()));
+        let mut command = Command::new(binary(name));
+        let process = chaos::process::Process::start(command.args(args), &directory.join(format!("{name}.log")), pairs).unwrap();
+        Self { process, name }
     }
 
     /// Ends it at once, as a crash would.
     pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.process.kill().unwrap();
     }
 
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([format!("-{signal}"), self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
+        self.process.signal(signal).unwrap();
     }
 
     /// Asks it to end by a signal and waits for it.
     pub(crate) async fn end(&mut self, signal: &str) -> ExitStatus {
         self.signal(signal);
-        let until = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < until, "{} does not end", self.name);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let ended = self.process.ended(PATIENCE).await.unwrap();
+        ended.unwrap_or_else(|| panic!("{} does not end", self.name))
     }
 
     /// What it wrote so far.
     pub(crate) fn written(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
+        self.process.written().unwrap()
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
         if std::thread::panicking() {
             let text = self.written();
             let lines: Vec<&str> = text.lines().collect();
@@ -110,7 +90,7 @@ impl Drop for Process {
 
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    chaos::process::free_port().unwrap()
 }
 
 /// Waits until something holds.
@@ -122,57 +102,24 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// The account that tests send from.
-pub(crate) const AUTH_ID: &str = "shop";
-/// Its secret.
-pub(crate) const SECRET: &str = "a secret of the shop";
-
 /// The accounts' setting with the one account.
 pub(crate) fn accounts() -> String {
-    let hash = bcrypt::hash(SECRET, 4).unwrap();
-    json!([{ "id": "source-1", "authId": AUTH_ID, "secret": hash }]).to_string()
+    chaos::source::accounts().unwrap()
 }
 
 /// A source that is logged in.
 #[derive(Clone)]
-pub(crate) struct Source {
-    /// The client, with the source's patience.
-    client: reqwest::Client,
-    /// Where the API is.
-    api: String,
-    /// Its access token.
-    token: String,
-}
+pub(crate) struct Source(chaos::source::Source);
 
 impl Source {
     /// Logs in, waiting for the API to be there.
     pub(crate) async fn log_in(port: u16) -> Self {
-        chassis::tls::install();
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build().unwrap();
-        let api = format!("http://127.0.0.1:{port}/api");
-        let mut token = String::new();
-        until("the API lets the source in", async || {
-            let asked = client.post(format!("{api}/user-sessions")).json(&json!({ "authId": AUTH_ID, "secret": SECRET })).send().await;
-            let Ok(answer) = asked else { return false };
-            if answer.status() != 201 {
-                return false;
-            }
-            let session: Value = answer.json().await.unwrap();
-            token = session["accessToken"].as_str().unwrap().to_owned();
-            true
-        })
-        .await;
-        Self { client, api, token }
+        Self(chaos::source::Source::log_in(port, PATIENCE, Duration::from_secs(5)).await.unwrap())
     }
 
     /// Sends an event once; tells the status, or nothing when there was no answer.
     pub(crate) async fn send(&self, id: &str, trace: Option<&str>) -> Option<u16> {
-        let event = json!({ "id": id, "name": "order placed", "body": "two apples", "timestamp": "2026-01-31T12:00:00Z" });
-        let mut request = self.client.post(format!("{}/events", self.api)).bearer_auth(&self.token).json(&event);
-        if let Some(trace) = trace {
-            request = request.header("traceparent", trace);
-        }
-        request.send().await.ok().map(|answer| answer.status().as_u16())
+        self.0.send(id, trace).await
     }
 
     /// Sends any event once; tells the status.
@@ -207,8 +154,7 @@ impl Source {
 
     /// What the journal says of an event; nothing while it knows none.
     pub(crate) async fn look_up(&self, id: &str) -> Option<Value> {
-        let answer = self.client.get(format!("{}/events/{id}", self.api)).bearer_auth(&self.token).send().await.ok()?;
-        if answer.status() == 200 { answer.json().await.ok() } else { None }
+        self.0.look_up(id).await
     }
 }
 
@@ -242,6 +188,11 @@ impl Target {
     /// How many different events it took.
     pub(crate) fn distinct(&self) -> u64 {
         self.target.numbers().distinct
+    }
+
+    /// How many requests it received.
+    pub(crate) fn received(&self) -> u64 {
+        self.target.numbers().received
     }
 
     /// How many requests it refused as too many.

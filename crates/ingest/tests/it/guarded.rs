@@ -1,0 +1,147 @@
+//! What one client may cost the others, and how guessers are slowed down.
+
+use std::time::Duration;
+
+use chassis::settings::Settings;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::support::{AUTH_ID, Ingest, SECRET, event};
+
+/// A connection on which something was said.
+async fn said(ingest: &Ingest, text: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(ingest.address()).await.unwrap();
+    // The other side may hang up in the middle of it.
+    drop(stream.write_all(text).await);
+    stream
+}
+
+/// Everything that comes until the other side hangs up.
+async fn heard(mut stream: TcpStream, patience: Duration) -> String {
+    let mut bytes = Vec::new();
+    drop(timeout(patience, stream.read_to_end(&mut bytes)).await.expect("nobody hung up"));
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_or_half_a_head_cost_others_nothing_and_are_closed() {
+    let ingest = Ingest::start(&[]).await;
+    let token = ingest.token().await;
+    let mut idle = Vec::new();
+    for _ in 0..300 {
+        idle.push(TcpStream::connect(ingest.address()).await.unwrap());
+    }
+    let half = said(&ingest, b"POST /api/events HTTP/1.1\r\nHost: slow\r\n").await;
+    assert_eq!(ingest.send(&token, &event("beside")).await.status, 202);
+    let answer = heard(half, Duration::from_secs(20)).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    drop(idle);
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused_and_nothing_is_stored() {
+    let ingest = Ingest::start(&[]).await;
+    let token = ingest.token().await;
+    let head =
+        format!("POST /api/events HTTP/1.1\r\nHost: large\r\nAuthorization: Bearer {token}\r\nX-Filler: {}\r\n\r\n", "x".repeat(300_000));
+    let answer = heard(said(&ingest, head.as_bytes()).await, Duration::from_secs(10)).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    assert_eq!(ingest.send(&token, &event("beside")).await.status, 202);
+    assert_eq!(ingest.stored().await, ["beside"]);
+}
+
+#[tokio::test]
+async fn more_requests_than_may_be_in_work_are_told_to_come_back() {
+    let ingest = Ingest::start(&[("ACCEPT_IN_FLIGHT_MAX", "1"), ("ACCEPT_TIMEOUT_MS", "5000")]).await;
+    let token = ingest.token().await;
+    let head = format!(
+        "POST /api/events HTTP/1.1\r\nHost: slow\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: 90\r\n\r\n{{"
+    );
+    // Whichever of the two comes first has the place.
+    let refused = async {
+        loop {
+            let _slow = said(&ingest, head.as_bytes()).await;
+            for _ in 0..20 {
+                let answer = ingest.send(&token, &event("second")).await;
+                if answer.status != 202 {
+                    return answer;
+                }
+            }
+        }
+    };
+    let refused = timeout(Duration::from_secs(20), refused).await.expect("the slow request takes no place");
+    refused.is_problem(503, "overloaded");
+    assert_eq!(refused.header("retry-after"), "1");
+    let again = async { while ingest.send(&token, &event("third")).await.status != 202 {} };
+    timeout(Duration::from_secs(10), again).await.expect("its place is never free again");
+}
+
+#[tokio::test]
+async fn a_guesser_is_slowed_down_whether_the_account_exists_or_not() {
+    let ingest = Ingest::start(&[("AUTH_FAILURES_MAX", "2")]).await;
+    let mut told = Vec::new();
+    for account in [AUTH_ID, "nobody"] {
+        let guess = json!({ "authId": account, "secret": "wrong" });
+        let mut answers = Vec::new();
+        for _ in 0..4 {
+            let answer = ingest.post("/api/user-sessions", &guess).await;
+            answers.push((answer.status, answer.header("retry-after").to_owned(), answer.body.clone()));
+        }
+        assert_eq!(answers.iter().map(|(status, ..)| status.as_u16()).collect::<Vec<_>>(), [401, 401, 429, 429]);
+        told.push(answers);
+    }
+    assert_eq!(told[0], told[1], "an unknown account is told apart");
+    let right = ingest.post("/api/user-sessions", &json!({ "authId": AUTH_ID, "secret": SECRET })).await;
+    right.is_problem(429, "rate_limited");
+}
+
+#[tokio::test]
+async fn one_address_may_ask_for_so_many_sessions_a_minute() {
+    let ingest = Ingest::start(&[("AUTH_REQUESTS_PER_MINUTE", "2")]).await;
+    ingest.token().await;
+    ingest.token().await;
+    let answer = ingest.post("/api/user-sessions", &json!({ "authId": AUTH_ID, "secret": SECRET })).await;
+    answer.is_problem(429, "rate_limited");
+    assert!(answer.header("retry-after").parse::<u64>().unwrap() <= 60);
+}
+
+#[tokio::test]
+async fn a_source_over_its_quota_reads_its_limits_also_in_the_refusal() {
+    let ingest = Ingest::start(&[("RATE_LIMIT_REQUESTS_PER_INTERVAL", "1"), ("RATE_LIMIT_INTERVAL_MS", "60000")]).await;
+    let token = ingest.token().await;
+    for (id, status, remaining) in [("one", 202, "0"), ("two", 429, "0")] {
+        let answer = ingest.send(&token, &event(id)).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("ratelimit-limit"), answer.header("ratelimit-remaining")),
+            (status, "1", remaining)
+        );
+        assert!((1..=60).contains(&answer.header("ratelimit-reset").parse::<u32>().unwrap()));
+    }
+}
+
+#[test]
+fn unsafe_pairs_of_settings_are_refused() {
+    let production = [("ENVIRONMENT_PROFILE", "production"), ("AUTH_ACCESS_TOKEN_SECRET", "b1946ac92492d2347c6235b4d2611184")];
+    let table: [(&[(&str, &str)], &str); 5] = [
+        (&[("QUEUE_TYPE", "InMemory")], "QUEUE_TYPE"),
+        (&[("USER_REPOSITORY_TYPE", "InMemory")], "USER_REPOSITORY_TYPE"),
+        (&[("ACCEPT_DURABILITY", "broker"), ("QUEUE_COPIES", "1")], "QUEUE_COPIES"),
+        (&[("ACCEPT_DURABILITY", "broker"), ("QUEUE_TYPE", "InMemory")], "ACCEPT_DURABILITY"),
+        (&[("ACCEPT_DURABILITY", "disk")], "ACCEPT_DURABILITY"),
+    ];
+    for (pairs, wrong) in table {
+        let mut reader = Settings::from_pairs(production.iter().chain(pairs).copied()).reader();
+        let read = ingest::settings::Settings::read(&mut reader);
+        let mistakes = reader.finish().expect_err(wrong);
+        assert!(read.is_none() && mistakes.iter().any(|mistake| mistake.key() == wrong), "{mistakes}");
+    }
+    for durability in ["volume", "both", "broker"] {
+        let safe = [("ACCEPT_DURABILITY", durability), ("QUEUE_TYPE", "Kafka")];
+        let mut reader = Settings::from_pairs(production.iter().chain(&safe).copied()).reader();
+        let read = ingest::settings::Settings::read(&mut reader).expect("these are safe");
+        assert_eq!(read.spool_must_last, durability != "broker");
+        reader.finish().unwrap();
+    }
+}
