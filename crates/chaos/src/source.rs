@@ -61,11 +61,22 @@ impl Source {
     /// Sends an event once; tells the status, or nothing when there was no answer.
     pub async fn send(&self, id: &str, trace: Option<&str>) -> Option<u16> {
         let event = json!({ "id": id, "name": "order placed", "body": "two apples", "timestamp": "2026-01-31T12:00:00Z" });
-        let mut request = self.client.post(format!("{}/events", self.api)).bearer_auth(&self.token).json(&event);
+        self.send_event(&event, trace).await
+    }
+
+    /// Sends any event once; tells as [`Self::send`] does.
+    pub async fn send_event(&self, event: &Value, trace: Option<&str>) -> Option<u16> {
+        let mut request = self.client.post(format!("{}/events", self.api)).bearer_auth(&self.token).json(event);
         if let Some(trace) = trace {
             request = request.header("traceparent", trace);
         }
         request.send().await.ok().map(|answer| answer.status().as_u16())
+    }
+
+    /// Its access token.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
     }
 
     /// What the journal says of an event; nothing while it knows none.

@@ -139,15 +139,20 @@ impl Store {
         Ok(oldest.map(Moment::from_micros))
     }
 
-    /// The record of the event at a place, if it is kept there: of a dead or parked event.
+    /// The record of an event, if it is kept: of a dead or parked one.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn kept(&self, topic: &str, partition: u32, offset: u64) -> Result<Option<Record>, Error> {
-        let place = (text(topic), i64::from(partition), bigint(offset));
-        if let Some(row) = self.answer(dead::Entity::find_by_id(place.clone()).one(self.reader())).await? {
+    pub async fn kept(&self, topic: &str, event: &JournalRow) -> Result<Option<Record>, Error> {
+        let dead = dead::Entity::find()
+            .filter(dead::Column::SourceId.eq(text(event.source_id.as_str())))
+            .filter(dead::Column::EventId.eq(text(event.event_id.as_str())))
+            .order_by_desc(dead::Column::DiedAt)
+            .limit(1);
+        if let Some(row) = self.answer(dead.one(self.reader())).await? {
             return Columns("dead").record(row.record_key, row.record_payload, &row.record_headers).map(Some);
         }
+        let place = (text(topic), i64::from(event.partition), bigint(event.offset));
         let parked = self.answer(parked::Entity::find_by_id(place).one(self.reader())).await?;
         parked.map(|row| Columns("parked").record(row.record_key, row.record_payload, &row.record_headers)).transpose()
     }

@@ -123,7 +123,7 @@ pub(crate) async fn whole(office: &Office, (source, id): (String, String)) -> Re
     let unanswered = |error: storage::Error| Problem::storage(&error);
     let row = office.store.event(&SourceId::new(source), &EventId::new(id)).await.map_err(unanswered)?;
     let row = row.ok_or_else(|| Problem::Missing("the journal does not know this event (yet)".to_owned()))?;
-    let record = office.store.kept(&office.topic, row.partition, row.offset).await.map_err(unanswered)?;
+    let record = office.store.kept(&office.topic, &row).await.map_err(unanswered)?;
     Ok((row, record))
 }
 

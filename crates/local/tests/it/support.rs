@@ -124,13 +124,12 @@ impl Source {
 
     /// Sends any event once; tells the status.
     pub(crate) async fn send_event(&self, event: &Value) -> Option<u16> {
-        let request = self.client.post(format!("{}/events", self.api)).bearer_auth(&self.token).json(event);
-        request.send().await.ok().map(|answer| answer.status().as_u16())
+        self.0.send_event(event, None).await
     }
 
     /// Its access token.
     pub(crate) fn token(&self) -> &str {
-        &self.token
+        self.0.token()
     }
 
     /// Sends events with these numbers, so many at a time; tells the ids that were answered with 202.

@@ -40,6 +40,7 @@ impl MigrationTrait for Step {
             manager.alter_table(Table::alter().table(table).add_column(&mut added).take()).await?;
         }
         manager.create_index(Index::create().name("replay_begun_at").table("replay").col(("begun_at", IndexOrder::Desc)).take()).await?;
+        manager.create_index(Index::create().name("dead_event").table("dead").col("source_id").col("event_id").take()).await?;
         manager.create_index(Index::create().name("dead_reason").table("dead").col("reason").col("died_at").take()).await
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use events_proxy_core::{Envelope, Moment, State};
+use events_proxy_core::{DeadReason, Envelope, Moment, State};
 use sea_orm::sea_query::{Condition, ExprTrait, OnConflict};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
@@ -148,14 +148,14 @@ impl Turn {
         let events: Vec<dead::Model> = rows.into_iter().filter(is_an_event).collect();
         let moved = u64::try_from(events.len()).unwrap_or(u64::MAX);
         if !events.is_empty() {
-            let keys: Vec<Key> = events.iter().filter_map(key).collect();
             for row in &events {
                 let place = (row.topic.clone(), row.partition, row.offset);
                 dead::Entity::delete_by_id(place).exec(transaction).await?;
             }
-            let rows: Vec<parked::ActiveModel> = events.into_iter().map(|row| self.due(row)).collect();
+            let moved: Vec<(Option<Key>, parked::ActiveModel)> = events.into_iter().map(|row| self.due(&replay.topic, row)).collect();
+            let (keys, rows): (Vec<Option<Key>>, Vec<parked::ActiveModel>) = moved.into_iter().unzip();
             parking::put(transaction, rows).await?;
-            self.reopen(transaction, &keys).await?;
+            self.reopen(transaction, &keys.into_iter().flatten().collect::<Vec<_>>()).await?;
         }
         Ok(Step { looked_at, moved, skipped: looked_at - moved, last })
     }
@@ -184,10 +184,12 @@ impl Turn {
         Ok(step)
     }
 
-    /// A dead event as a parked one that is due now; its attempts so far are kept, and count no more.
-    fn due(&self, row: dead::Model) -> parked::ActiveModel {
+    /// A dead event as a parked one that is due now, with its row in the journal; its attempts so far are kept, and count no more.
+    fn due(&self, topic: &str, row: dead::Model) -> (Option<Key>, parked::ActiveModel) {
         let made = Columns("dead").attempts(&row.attempts).map_or(0, |attempts| attempts.len());
-        parked::ActiveModel {
+        let (partition, offset) = place(topic, &row);
+        let key = key(&row, (partition, offset));
+        let parked = parked::ActiveModel {
             next_attempt_at: Set(self.now.as_micros()),
             received_at: Set(row.received_at.unwrap_or(row.died_at)),
             consumed_at: Set(row.consumed_at.unwrap_or(row.died_at)),
@@ -196,10 +198,11 @@ impl Turn {
             record_key: Set(row.record_key),
             record_payload: Set(row.record_payload),
             record_headers: Set(row.record_headers),
-            topic: Set(row.topic),
-            partition: Set(row.partition),
-            offset: Set(row.offset),
-        }
+            topic: Set(topic.to_owned()),
+            partition: Set(partition),
+            offset: Set(offset),
+        };
+        (key, parked)
     }
 
     /// Tells the journal that these events are on their way again: the one move that is not forward, for it opens a new round.
@@ -207,15 +210,16 @@ impl Turn {
         let mut values: Vec<Value> =
             vec![State::Parked.rank().into(), self.now.as_micros().into(), self.now.as_micros().into(), State::Dead.rank().into()];
         let mut wanted = Vec::with_capacity(keys.len());
-        for (source, event, day) in keys {
-            let place = values.len();
-            wanted.push(format!("(${}, ${}, CAST(${} AS BIGINT))", place + 1, place + 2, place + 3));
-            values.extend([source.clone().into(), event.clone().into(), (*day).into()]);
+        for (source, event, [day, partition, offset]) in keys {
+            let next = values.len() + 1;
+            let number = |ahead| format!("CAST(${} AS BIGINT)", next + ahead);
+            wanted.push(format!("(${next}, ${}, {}, {}, {})", next + 1, number(2), number(3), number(4)));
+            values.extend([source.clone().into(), event.clone().into(), (*day).into(), (*partition).into(), (*offset).into()]);
         }
         // Both databases name the columns of a list of values so.
         let reopen = format!(
             "UPDATE journal SET state_rank = $1, next_attempt_at = $2, settled_at = $3, dead_reason = NULL, dead_detail = NULL, \
-             replays = replays + 1 FROM (VALUES {}) AS wanted \
+             \"partition\" = wanted.column4, \"offset\" = wanted.column5, replays = replays + 1 FROM (VALUES {}) AS wanted \
              WHERE journal.source_id = wanted.column1 AND journal.event_id = wanted.column2 AND journal.day = wanted.column3 \
              AND journal.state_rank = $4",
             wanted.join(", ")
@@ -235,12 +239,23 @@ impl Turn {
     }
 }
 
-/// A row of the journal: source, event, day of its receipt.
-type Key = (String, String, i64);
+/// A row of the journal: source, event, day of its receipt; and the place where the event is from now on.
+type Key = (String, String, [i64; 3]);
 
 /// The journal's row of a dead event.
-fn key(row: &dead::Model) -> Option<Key> {
-    Some((row.source_id.clone()?, row.event_id.clone()?, day(Moment::from_micros(row.received_at?))))
+fn key(row: &dead::Model, (partition, offset): (i64, i64)) -> Option<Key> {
+    Some((row.source_id.clone()?, row.event_id.clone()?, [day(Moment::from_micros(row.received_at?)), partition, offset]))
+}
+
+/// Where a dead event is parked: at its own place, or, when it never reached the topic, at one that no record has.
+fn place(topic: &str, row: &dead::Model) -> (i64, i64) {
+    if row.topic == topic {
+        return (row.partition, row.offset);
+    }
+    // FNV-1a over what names it, in the upper half of the offsets, which no topic reaches.
+    let name = row.topic.bytes().chain(row.partition.to_le_bytes()).chain(row.offset.to_le_bytes());
+    let hash = name.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    (0, bigint(1 << 62 | hash >> 2))
 }
 
 /// Ends a replay that runs; `false` if it runs no more.
@@ -259,8 +274,10 @@ fn is_an_event(row: &dead::Model) -> bool {
 /// The dead rows that a choice has.
 fn of_dead(topic: &str, choice: &Choice) -> Condition {
     use dead::Column;
+    // An event that the topic refused is dead under its spool's name; it is sent past the topic.
+    let within = Column::Topic.eq(topic).or(Column::Reason.eq(DeadReason::Unpublishable.as_str()));
     Condition::all()
-        .add(Column::Topic.eq(topic))
+        .add(within)
         .add_option(choice.source_id.as_ref().map(|source| Column::SourceId.eq(text(source.as_str()))))
         .add_option(choice.event_id.as_ref().map(|event| Column::EventId.eq(text(event.as_str()))))
         .add_option(choice.name.as_ref().map(|name| Column::Name.eq(text(name))))

@@ -123,6 +123,7 @@ laws! {
         an_event_that_dies_again_is_not_of_the_same_replay
         a_replayed_event_that_is_delivered_is_so_for_good
         a_choice_chooses_by_every_condition
+        an_event_that_the_topic_refused_is_replayed_past_it
         a_record_that_is_no_event_stays_dead_and_is_told
         a_cancelled_replay_moves_no_more
         parked_events_become_due_before_their_time
