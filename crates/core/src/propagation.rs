@@ -49,6 +49,13 @@ impl TraceContext {
         (!self.state.is_empty()).then_some(self.state.as_str())
     }
 
+    /// Whether whoever began the trace records it.
+    #[must_use]
+    pub fn is_sampled(&self) -> bool {
+        let flags = self.parent.get(53..).and_then(|flags| u8::from_str_radix(flags, 16).ok());
+        flags.is_some_and(|flags| flags & 1 == 1)
+    }
+
     /// The trace id: 32 lower-case hexadecimal digits.
     #[must_use]
     pub fn trace_id(&self) -> &str {
@@ -75,6 +82,8 @@ mod tests {
         let context = TraceContext::parse(VALID, Some("a=1")).unwrap();
         assert_eq!(context.trace_id(), "0af7651916cd43dd8448eb211c80319c");
         assert_eq!((context.traceparent(), context.tracestate()), (VALID, Some("a=1")));
+        let unsampled = TraceContext::parse(&VALID.replace("-01", "-02"), None).unwrap();
+        assert!(context.is_sampled() && !unsampled.is_sampled());
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! volume   spool ─fsync─▶ 202
 //! both     spool ─fsync─▶ wait softly for the topic ─▶ 202 either way
 //! broker   spool ───────▶ wait for the topic ─▶ 202, or 503 at the deadline
-//! all      spool failed, full or late ─▶ straight to the topic ─▶ 202, or 503
+//! all      spool failed, full or late ─▶ straight to the topic too ─▶ 202 by whichever is first, or 503
 //! ```
 //! Next: `crates/ingest/src/publish.rs`.
 
@@ -15,14 +15,15 @@ mod budget;
 mod overtaken;
 mod straight;
 
+use std::pin::{Pin, pin};
 use std::slice;
 use std::sync::Arc;
 
-use broker::log::Log;
+use broker::log::{AppendError, Log};
 use chassis::clock::Clock;
 use events_proxy_core::envelope::Record;
 use events_proxy_core::{Envelope, partition};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::metrics::{Metrics, SpoolFault, Waited, Way};
 use crate::publish::Acks;
@@ -30,6 +31,7 @@ use crate::settings::Durability;
 
 pub(crate) use budget::Budget;
 pub(crate) use overtaken::Overtaken;
+use straight::Shut;
 pub(crate) use straight::Straight;
 
 /// The header that says when the record was handed to the disk or the broker, in microseconds.
@@ -66,18 +68,56 @@ impl Accept {
     pub(crate) async fn accept(&self, envelope: &Envelope, budget: Budget) -> Result<(), NoDurablePath> {
         let mut record = envelope.encode().map_err(|_| NoDurablePath)?;
         record.headers.insert(ACCEPTED_AT.to_owned(), self.clock.now().as_micros().to_string().into_bytes());
-        let spooling = self.spool.append(slice::from_ref(&record));
-        match timeout_at(budget.spooled(Instant::now()), spooling).await {
-            Ok(Ok(offset)) => return self.spooled(&record, offset, budget).await,
-            Ok(Err(error)) => self.metrics.spool_failed(SpoolFault::of(&error), &error),
+        let mut spooling = pin!(self.spool.append(slice::from_ref(&record)));
+        match timeout_at(budget.spooled(Instant::now()), &mut spooling).await {
+            Ok(Ok(offset)) => self.spooled(&record, offset, budget).await,
+            Ok(Err(error)) => {
+                self.metrics.spool_failed(SpoolFault::of(&error), &error);
+                let shut = pin!(std::future::pending());
+                self.first(&record, shut, (false, budget)).await
+            }
             Err(late) => {
                 self.metrics.spool_failed(SpoolFault::Late, &late);
-                // The append may still land; noted before the record is gone.
-                let name = Overtaken::name(&record);
-                return self.straight(record, budget).await.inspect(|()| self.overtaken.note(name));
+                self.first(&record, spooling, (self.durability != Durability::Broker, budget)).await
             }
         }
-        self.straight(record, budget).await
+    }
+
+    /// Goes straight to the topic, while the spool may still answer if it is open: whichever has the record first will do.
+    async fn first(
+        &self,
+        record: &Record,
+        mut spooling: Pin<&mut impl Future<Output = Result<u64, AppendError>>>,
+        (mut open, budget): (bool, Budget),
+    ) -> Result<(), NoDurablePath> {
+        let mut going = pin!(self.straight.publish(record.clone(), budget.answered()));
+        let mut refused = None;
+        loop {
+            // Whoever is not waited for any more may still land: the event is then delivered, and once.
+            tokio::select! {
+                spooled = &mut spooling, if open => match spooled {
+                    Ok(offset) => return self.spooled(record, offset, budget).await,
+                    Err(_) => open = false,
+                },
+                gone = &mut going, if refused.is_none() => match gone {
+                    Ok(()) => {
+                        if open {
+                            self.overtaken.note(Overtaken::name(record));
+                        }
+                        self.metrics.accepted(Way::Broker, budget);
+                        return Ok(());
+                    }
+                    Err(shut) => refused = Some(shut),
+                },
+                () = sleep_until(budget.answered()) => break,
+                else => break,
+            }
+            if !open && refused.is_some() {
+                break;
+            }
+        }
+        self.metrics.no_durable_path(&refused.unwrap_or(Shut::Late));
+        Err(NoDurablePath)
     }
 
     /// The spool has the record: waits for the topic where that is asked for.
@@ -111,20 +151,6 @@ impl Accept {
         };
         self.metrics.waited(waited);
         way
-    }
-
-    /// Goes straight to the topic within what is left of the deadline.
-    async fn straight(&self, record: Record, budget: Budget) -> Result<(), NoDurablePath> {
-        match self.straight.publish(record, budget.answered()).await {
-            Ok(()) => {
-                self.metrics.accepted(Way::Broker, budget);
-                Ok(())
-            }
-            Err(shut) => {
-                self.metrics.no_durable_path(&shut);
-                Err(NoDurablePath)
-            }
-        }
     }
 }
 

@@ -138,3 +138,23 @@ async fn a_topic_that_fails_for_a_moment_is_asked_again_within_the_deadline() {
     accepted.unwrap();
     assert_eq!(bench.topic.ids(), ["a"]);
 }
+
+/// The clock is moved to the spool's deadline before the disk can be done; from then on it stands still until it is looked at.
+#[tokio::test]
+async fn a_spool_that_is_late_still_counts_while_the_topic_is_away() {
+    let (_dir, bench) = bench(&Options::default(), Durability::Volume).await;
+    bench.topic.hangs.store(true, SeqCst);
+    let accept = bench.accept(Durability::Volume);
+    let event = envelope("a");
+    tokio::time::pause();
+    let late = async {
+        tokio::time::advance(DEADLINE / 2).await;
+        while !bench.counts("spool_failures_total{kind=\"late\"} 1") {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::resume();
+    };
+    let (accepted, ()) = tokio::join!(biased; accept.accept(&event, Budget::new(DEADLINE)), late);
+    accepted.unwrap();
+    assert!(bench.counts("events_accepted_total{path=\"spool\"} 1"));
+}

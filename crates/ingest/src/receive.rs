@@ -11,7 +11,7 @@ use events_proxy_core::{Envelope, EventId, TraceContext};
 use futures_util::StreamExt;
 use serde::Serialize;
 use tokio::time::timeout_at;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use utoipa::ToSchema;
 
 use crate::accept::Budget;
@@ -83,13 +83,14 @@ async fn lead(
     (budget, trace): (Budget, TraceContext),
 ) -> Result<HttpResponse, Reject> {
     let received_at = shared.clock.now();
-    let caller = tracing::info_span!("authenticate").in_scope(|| authenticate(request, &shared.keys, received_at))?;
+    let recorded = trace.is_sampled();
+    let caller = stage(recorded, || tracing::info_span!("authenticate")).in_scope(|| authenticate(request, &shared.keys, received_at))?;
     let left = shared.events_quota.take(&caller.source_id).map_err(Reject::OverQuota)?;
     let (body, admitted) = body(request, payload, shared, budget).await?;
-    let event = tracing::info_span!("validate").in_scope(|| validate(&body))?;
+    let event = stage(recorded, || tracing::info_span!("validate")).in_scope(|| validate(&body))?;
     let trace_id = trace.trace_id().to_owned();
     let envelope = Envelope { source_id: caller.source_id, event, received_at, trace };
-    let accepting = shared.accept.accept(&envelope, budget).instrument(tracing::info_span!("accept"));
+    let accepting = shared.accept.accept(&envelope, budget).instrument(stage(recorded, || tracing::info_span!("accept")));
     accepting.await.map_err(|_| Reject::NoDurablePath)?;
     drop(admitted);
     let mut response = HttpResponse::Accepted();
@@ -97,6 +98,11 @@ async fn lead(
         response.insert_header(header);
     }
     Ok(response.json(Accepted { id: envelope.event.id, status: "accepted", trace_id }))
+}
+
+/// The span of a stage; none in a trace that nobody records, for the request's own span says which trace that is.
+fn stage(recorded: bool, span: impl FnOnce() -> Span) -> Span {
+    if recorded { span() } else { Span::none() }
 }
 
 /// The caller's trace context, if it sent a valid one.
