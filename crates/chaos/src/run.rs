@@ -10,6 +10,7 @@ use anyhow::Context;
 use clap::Parser;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Cli;
 use crate::field::Field;
@@ -25,8 +26,15 @@ const CALM: Duration = Duration::from_millis(1_500);
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let ended = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start").and_then(|runtime| {
-        let local = tokio::task::LocalSet::new();
-        local.block_on(&runtime, all(&cli))
+        runtime.block_on(async {
+            let mut terminate = signal(SignalKind::terminate()).context("listen for signals")?;
+            // Dropping the runs ends every process that they started.
+            tokio::select! {
+                ended = all(&cli) => ended,
+                _ = terminate.recv() => anyhow::bail!("told to stop"),
+                _ = tokio::signal::ctrl_c() => anyhow::bail!("told to stop"),
+            }
+        })
     });
     match ended {
         Ok(true) => ExitCode::SUCCESS,

@@ -6,7 +6,9 @@
 
 mod load;
 mod process;
+mod recovery;
 mod servers;
+mod storm;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -49,6 +51,7 @@ fn measure() -> anyhow::Result<()> {
     writeln!(out, "memory   {idle:>8.1} MiB resident when idle")?;
     let token = product.log_in()?;
     rates(&mut out, directory.path(), &product, &token)?;
+    storm::measure(&mut out, &product, &token)?;
     drop(product);
 
     let product = Product::start(&directory.path().join("backlog"))?;
@@ -58,7 +61,8 @@ fn measure() -> anyhow::Result<()> {
     std::thread::sleep(Duration::from_secs(3));
     let grown = product.resident_mib()? - before;
     writeln!(out, "\nbacklog  {:>8} events pending: {grown:+.1} MiB resident ({} refused)", sent.accepted, sent.other)?;
-    Ok(())
+    drop(product);
+    recovery::measure(&mut out, directory.path())
 }
 
 /// Loads the servers in turn and prints the medians.

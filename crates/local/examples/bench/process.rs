@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 /// Signs the tokens of everybody who takes part.
 pub(crate) const SECRET: &str = "3f1d0c9b8a7e6f5d4c3b2a190817263544536271";
 /// How long a process may take to be ready.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A handler to compare with.
 #[derive(Debug)]
@@ -58,30 +58,47 @@ pub(crate) struct Product {
 impl Product {
     /// Starts it on a new data directory and waits for its first answer.
     pub(crate) fn start(data: &Path) -> anyhow::Result<Self> {
-        let this = std::env::current_exe().context("find this program")?;
-        let program = this.parent().and_then(Path::parent).context("find the build's directory")?.join("events-proxy");
+        let mut command = Command::new(program("events-proxy")?);
+        command.args(["--no-source", "--data-dir"]).arg(data).env_clear().env("LOG_FILTER", "error");
+        command.env("TARGET_SERVICE_GRAPHQL_URL", format!("http://127.0.0.1:{}/graphql", free_port()?)).stdout(Stdio::null());
+        let mut product = Self::launch(&mut command)?;
+        product.credentials = fs::read(data.join("credentials.json")).context("read the credentials")?;
+        Ok(product)
+    }
+
+    /// Starts `ingest` on a spool, with a broker that is not there; its log goes to a file.
+    pub(crate) fn start_ingest(spool: &Path, log: &Path) -> anyhow::Result<Self> {
+        let mut command = Command::new(program("ingest")?);
+        let database = format!("sqlite://{}?mode=rwc", log.with_extension("sqlite").display());
+        command
+            .env_clear()
+            .envs([("QUEUE_TYPE", "Kafka"), ("USER_REPOSITORY_TYPE", "Sqlite"), ("LOG_FILTER", "info")])
+            .env("QUEUE_URL", format!("127.0.0.1:{}", free_port()?))
+            .env("USER_REPOSITORY_URL", database)
+            .env("SPOOL_DIR", spool)
+            .env("SPOOL_MAX_BYTES", (1_u64 << 36).to_string())
+            .stdout(fs::File::create(log).context("make a log")?);
+        Self::launch(&mut command)
+    }
+
+    /// Starts a process with the settings that all have, and waits for its first answer.
+    fn launch(command: &mut Command) -> anyhow::Result<Self> {
         let (port, admin_port) = (free_port()?, free_port()?);
         let began = Instant::now();
-        let child = Command::new(&program)
-            .args(["--no-source", "--data-dir"])
-            .arg(data)
-            .env_clear()
+        let child = command
             .envs([("PORT", port.to_string()), ("ADMIN_PORT", admin_port.to_string())])
-            .envs([("AUTH_ACCESS_TOKEN_SECRET", SECRET), ("AUTH_ACCESS_TOKEN_EXPIRES_IN_SEC", "3600"), ("LOG_FILTER", "error")])
-            .env("RATE_LIMIT_REQUESTS_PER_INTERVAL", "10000000")
-            .env("TARGET_SERVICE_GRAPHQL_URL", format!("http://127.0.0.1:{}/graphql", free_port()?))
+            .envs([("AUTH_ACCESS_TOKEN_SECRET", SECRET), ("AUTH_ACCESS_TOKEN_EXPIRES_IN_SEC", "3600")])
+            .envs([("AUTH_REQUESTS_PER_MINUTE", "1000000"), ("RATE_LIMIT_REQUESTS_PER_INTERVAL", "10000000")])
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
             .spawn()
-            .with_context(|| format!("start {}: build it first", program.display()))?;
+            .context("start a process: build it first")?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut product = Self { child, address, ready: Duration::ZERO, credentials: Vec::new() };
         while product.ask("GET /nothing HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n", &[]).is_err() {
-            anyhow::ensure!(began.elapsed() < PATIENCE, "events-proxy does not answer");
+            anyhow::ensure!(began.elapsed() < PATIENCE, "the process does not answer");
             std::thread::sleep(Duration::from_millis(1));
         }
         product.ready = began.elapsed();
-        product.credentials = fs::read(data.join("credentials.json")).context("read the credentials")?;
         Ok(product)
     }
 
@@ -126,6 +143,14 @@ impl Drop for Product {
 fn end(child: &mut Child) {
     child.kill().ok();
     child.wait().ok();
+}
+
+/// A program that was built beside this one.
+fn program(name: &str) -> anyhow::Result<PathBuf> {
+    let this = std::env::current_exe().context("find this program")?;
+    let path = this.parent().and_then(Path::parent).context("find the build's directory")?.join(name);
+    anyhow::ensure!(path.exists(), "{} is not there: build it first", path.display());
+    Ok(path)
 }
 
 /// A port that was free a moment ago.
