@@ -142,7 +142,6 @@ impl Desks {
         if let Some(desk) = self.desks().remove(&partition) {
             desk.hold.lose();
         }
-        self.idle();
     }
 
     /// Takes away the desk of a partition that was given back; at a stop it stays, for what it counted.
@@ -150,11 +149,12 @@ impl Desks {
         if !stops {
             self.desks().remove(&partition);
         }
-        self.idle();
     }
 
-    /// A process without partitions has no quarrel with the topic.
-    fn idle(&self) {
+    /// Hears from a beat how many records of the whole topic are not settled.
+    pub(crate) fn beaten(&self, unsettled: u64) {
+        self.0.unsettled.store(unsettled, Ordering::Relaxed);
+        // A replica without partitions has no quarrel with the topic.
         if self.desks().is_empty() {
             self.0.works.condition.ready();
         }
@@ -187,11 +187,6 @@ impl Desks {
         for ledger in self.ledgers() {
             ledger.waits(waiting.get(&ledger.partition).copied());
         }
-    }
-
-    /// Notes how many records of the whole topic are not settled.
-    pub(crate) fn unsettled(&self, records: u64) {
-        self.0.unsettled.store(records, Ordering::Relaxed);
     }
 
     /// How many records of the whole topic are not settled, with what is parked here.

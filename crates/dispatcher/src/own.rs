@@ -125,6 +125,7 @@ impl Owner {
                 let changes = state.plan.beaten(sent_at, &standing);
                 self.told(&standing, changes.len());
                 self.apply(changes, state);
+                self.desks.beaten(standing.unsettled);
             }
             Err(error) => {
                 state.failures = state.failures.saturating_add(1);
@@ -139,7 +140,6 @@ impl Owner {
 
     /// Tells where this member stands.
     fn told(&self, standing: &Standing, changes: usize) {
-        self.desks.unsettled(standing.unsettled);
         if changes > 0 {
             let held = standing.held.len();
             tracing::info!(held, quota = standing.quota, members = standing.members, changes, "partitions change hands");

@@ -275,3 +275,7 @@ impl Running {
         Left { in_flight }
     }
 }
+
+#[cfg(test)]
+#[path = "stack_tests.rs"]
+mod tests;

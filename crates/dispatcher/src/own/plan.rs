@@ -57,6 +57,15 @@ struct Lease {
     leaving: bool,
 }
 
+/// What is known of a partition's lease that was lost.
+#[derive(Debug, Clone, Copy, Default)]
+struct Former {
+    /// Its epoch: an answer that still names it was overtaken by the news of the loss.
+    epoch: u64,
+    /// Until when attempts may be out under it: a partition that came back is not given away before.
+    until: Duration,
+}
+
 /// What a member owns.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -64,8 +73,8 @@ pub(crate) struct Plan {
     terms: Terms,
     /// Its partitions.
     leases: BTreeMap<u32, Lease>,
-    /// Until when attempts may be out under leases that were lost: a partition that came back is not given away before.
-    former: BTreeMap<u32, Duration>,
+    /// What is known of leases that were lost.
+    former: BTreeMap<u32, Former>,
     /// Whether the process stops.
     stopping: bool,
 }
@@ -80,14 +89,14 @@ impl Plan {
     pub(crate) fn beaten(&mut self, sent_at: Duration, standing: &Standing) -> Vec<Change> {
         let valid_until = (sent_at + self.terms.ttl).saturating_sub(self.terms.margin);
         let mut changes = self.lose_others(&standing.held);
-        for holding in &standing.held {
+        for holding in standing.held.iter().filter(|holding| !self.is_over(holding)).copied().collect::<Vec<_>>() {
             match self.leases.get_mut(&holding.partition) {
                 Some(lease) => lease.valid_until = lease.valid_until.max(valid_until),
                 None => {
                     let lease = Lease { epoch: holding.epoch, valid_until, leaving: self.stopping };
                     self.leases.insert(holding.partition, lease);
                     // What is claimed by a beat that was on its way when the stop came is given back unused.
-                    changes.push(if self.stopping { Change::Leave(holding.partition) } else { Change::Begin(*holding) });
+                    changes.push(if self.stopping { Change::Leave(holding.partition) } else { Change::Begin(holding) });
                 }
             }
         }
@@ -104,11 +113,16 @@ impl Plan {
         lost.into_iter().map(|partition| self.lose(partition)).collect()
     }
 
+    /// Says whether the lease is known to be over.
+    fn is_over(&self, holding: &Holding) -> bool {
+        self.former.get(&holding.partition).is_some_and(|former| holding.epoch <= former.epoch)
+    }
+
     /// Drops a partition.
     fn lose(&mut self, partition: u32) -> Change {
         if let Some(lease) = self.leases.remove(&partition) {
-            let until = self.former.entry(partition).or_default();
-            *until = lease.valid_until.max(*until);
+            let former = self.former.entry(partition).or_default();
+            *former = Former { epoch: lease.epoch.max(former.epoch), until: lease.valid_until.max(former.until) };
         }
         Change::Lose(partition)
     }
@@ -144,7 +158,7 @@ impl Plan {
     /// Says whether a drained partition may be given back now. It may not while attempts of a lease that was lost here can
     /// still be out: it came back under a new epoch, as after two first beats of which the earlier was carried out last.
     pub(crate) fn may_give_back(&self, partition: u32, now: Duration) -> bool {
-        self.former.get(&partition).is_none_or(|until| *until <= now)
+        self.former.get(&partition).is_none_or(|former| former.until <= now)
     }
 
     /// The epoch under which a partition is being left.

@@ -58,7 +58,9 @@ fn a_fenced_commit_drops_the_partition_of_its_epoch_only() {
     assert_eq!(plan.fenced(0, 1), None);
     assert_eq!(plan.fenced(0, 2), Some(Change::Lose(0)));
     assert_eq!(plan.fenced(0, 2), None);
+    assert_eq!(plan.beaten(SECOND * 2, &standing(1, &[(0, 2)])), [], "an answer from before the fence came later");
     assert!(plan.is_empty());
+    assert_eq!(plan.beaten(SECOND * 3, &standing(1, &[(0, 3)])), [begin(0, 3)]);
 }
 
 #[test]

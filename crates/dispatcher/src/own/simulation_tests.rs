@@ -34,7 +34,7 @@ fn no_seed_breaks_a_law() {
     println!("{seen:?}");
     if one.is_none() {
         // A world without these would prove nothing.
-        assert!(seen.kills > 1_000 && seen.zombies > 1_000 && seen.stalls > 1_000 && seen.joins > 1_000, "{seen:?}");
+        assert!(seen.kills > 1_000 && seen.zombies > 1_000 && seen.stalls > 1_000 && seen.cuts > 1_000 && seen.joins > 1_000, "{seen:?}");
         assert!(seen.fenced > 100 && seen.takeovers > 1_000 && seen.repeats > 100, "{seen:?}");
     }
 }

@@ -43,6 +43,8 @@ pub(super) struct Pod {
     pub(super) alive: bool,
     /// Stopped by a signal until then.
     pub(super) frozen_until: u64,
+    /// Cut off from the database until then.
+    pub(super) cut_until: u64,
     /// The machine that is judged.
     pub(super) plan: Plan,
     /// Whether no beat has been answered.
@@ -61,7 +63,20 @@ impl Pod {
     /// A pod that has just begun.
     pub(super) fn new(id: String, terms: Terms, rate: u64, offset: u64) -> Self {
         let (plan, works, drained) = (Plan::new(terms), BTreeMap::new(), Vec::new());
-        Self { id, rate, offset, alive: true, frozen_until: 0, plan, first: true, stopping: false, works, call: None, drained }
+        Self {
+            id,
+            rate,
+            offset,
+            alive: true,
+            frozen_until: 0,
+            cut_until: 0,
+            plan,
+            first: true,
+            stopping: false,
+            works,
+            call: None,
+            drained,
+        }
     }
 
     /// The pod's clock.

@@ -16,13 +16,13 @@ const TERMS: Terms =
     Terms { ttl: Duration::from_secs(10), margin: Duration::from_secs(1), renew: Duration::from_secs(1), attempt: Duration::from_secs(5) };
 /// How long things go wrong, and how long the world then has to come right, in milliseconds.
 const FAULTS: u64 = 60_000;
-const HEALING: u64 = 75_000;
+const HEALING: u64 = 100_000;
 /// How long a pod waits for the database.
 const PATIENCE: u64 = 3_000;
 /// The longest time between a look at the lease and the arrival at the target.
 const SENDING: u64 = 500;
 /// How many records a partition has.
-const RECORDS: u64 = 24;
+const RECORDS: u64 = 32;
 
 /// What a call does at the database.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +58,7 @@ pub(super) struct Seen {
     pub(super) kills: u64,
     pub(super) zombies: u64,
     pub(super) stalls: u64,
+    pub(super) cuts: u64,
     pub(super) joins: u64,
     pub(super) fenced: u64,
     pub(super) takeovers: u64,
@@ -70,6 +71,7 @@ impl Seen {
         self.kills += other.kills;
         self.zombies += other.zombies;
         self.stalls += other.stalls;
+        self.cuts += other.cuts;
         self.joins += other.joins;
         self.fenced += other.fenced;
         self.takeovers += other.takeovers;
@@ -252,8 +254,12 @@ impl World {
 
     /// Sends a call: it may be slow, and its answer may be lost.
     fn call(&mut self, pod: usize, call: Call) -> u64 {
-        let (there, number) = (self.up_to(200), self.number + 1);
-        self.after(there, Event::Execute(pod, number, call.clone()));
+        let there = self.up_to(200);
+        self.number += 1;
+        let number = self.number;
+        if self.pods[pod].cut_until <= self.now {
+            self.after(there, Event::Execute(pod, number, call.clone()));
+        }
         self.after(PATIENCE, Event::Answer(pod, number, Answer::Failed(call)));
         number
     }
@@ -357,9 +363,9 @@ impl World {
     fn send(&mut self, pod: usize, (partition, epoch): (u32, u64), offset: u64) {
         assert!(!self.dead_epochs.contains(&(pod, partition, epoch)), "pod {pod} sends under an epoch that was fenced");
         let sending = self.up_to(SENDING);
-        // The pod gives up after the timeout by its own clock.
+        // The pod gives up after the timeout by its own clock, which starts with the sending. Many take all of it.
         let timeout = u64::try_from(TERMS.attempt.as_millis()).unwrap() * 1_000 / self.pods[pod].rate;
-        let takes = sending + self.up_to(timeout - sending);
+        let takes = sending + if self.chance(30) { timeout } else { self.up_to(timeout) };
         let (member, from, until) = (self.pods[pod].id.clone(), self.now + sending, self.now + takes);
         let mut others =
             self.attempts.iter().filter(|other| other.partition == partition && other.epoch != epoch && other.member != member);
@@ -424,7 +430,12 @@ impl World {
                 self.stalled_until = self.now + span / 2;
                 self.seen.stalls += 1;
             }
-            75..85 => {
+            75..88 => {
+                // It still reaches the target.
+                self.pods[pod].cut_until = self.now + span;
+                self.seen.cuts += 1;
+            }
+            88..93 => {
                 self.pods[pod].stopping = true;
                 let changes = self.pods[pod].plan.stop();
                 self.pods[pod].apply(changes);
@@ -437,6 +448,7 @@ impl World {
     /// Nothing goes wrong any more.
     fn heal(&mut self) {
         self.stalled_until = self.now;
+        self.pods.iter_mut().for_each(|pod| pod.cut_until = 0);
         if !self.pods.iter().any(|pod| pod.alive && !pod.stopping) {
             self.join(None);
         }

@@ -1,0 +1,202 @@
+//! A whole dispatcher on a topic in memory and SQLite, against a simulated target: what only shows when all stages work together.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::{Publisher, memory};
+use chassis::admin::Readiness;
+use chassis::clock::{Clock, SystemClock};
+use chassis::lifecycle::Tasks;
+use chassis::metrics::Registry;
+use events_proxy_core::{Envelope, Event, SourceId, TraceContext};
+use simulators::target::{Failure, Options, Outcome, Target};
+use storage::{Beat, Member, Store};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Parts, Running, start};
+use crate::consume::Order;
+use crate::own::plan::Terms;
+use crate::path::Patience;
+use crate::settings::Settings;
+
+const MILLI: Duration = Duration::from_millis(1);
+
+/// A topic, a storage and a target that dispatchers of a test share.
+struct Ground {
+    topic: memory::Topic,
+    store: Store,
+    target: Target,
+    registry: Registry,
+}
+
+impl Ground {
+    async fn new(target: Options) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let options = storage::Options { url: "sqlite::memory:".to_owned(), max_connections: 1, acquire_timeout: Duration::from_secs(5) };
+        let store = Store::connect(&options).await.unwrap();
+        let open = Options { rate_requests: 100_000, rate_interval: Duration::from_secs(1), ..target };
+        let target = Target::start(open, listener, CancellationToken::new()).unwrap();
+        Self { topic: memory::Topic::new(1), store, target, registry: Registry::new() }
+    }
+
+    /// Starts a dispatcher of that name.
+    fn start(&self, name: &str, order: Order) -> (Running, Readiness) {
+        let readiness = Readiness::new();
+        let parts = Parts {
+            settings: settings(&format!("http://{}/graphql", self.target.address()), order),
+            store: self.store.clone(),
+            subscriber: Arc::new(self.topic.clone()),
+            topic: "events".to_owned(),
+            member: Member { id: name.to_owned(), pod: name.to_owned() },
+            retention: None,
+            clock: Arc::new(SystemClock),
+            meter: self.registry.meter(),
+            readiness: readiness.clone(),
+        };
+        (start(parts, &Tasks::new()).unwrap(), readiness)
+    }
+
+    /// Publishes events of a source.
+    async fn publish(&self, source: &str, numbers: std::ops::Range<usize>) {
+        for number in numbers {
+            self.topic.publish(0, &[record(source, &format!("{source}-{number}"))]).await.unwrap();
+        }
+    }
+}
+
+/// An event on the topic.
+fn record(source: &str, id: &str) -> events_proxy_core::envelope::Record {
+    let event: Event =
+        serde_json::from_str(&format!(r#"{{"id":"{id}","name":"ok","body":"b","timestamp":"2026-01-31T12:00:00Z"}}"#)).unwrap();
+    let trace = TraceContext::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", None).unwrap();
+    Envelope { source_id: SourceId::new(source), event, received_at: SystemClock.now(), trace }.encode().unwrap()
+}
+
+fn settings(target: &str, order: Order) -> Settings {
+    Settings {
+        target_url: target.parse().unwrap(),
+        timeout: Duration::from_secs(2),
+        limit: (5_000, Duration::from_secs(1)),
+        testing: false,
+        patience: Patience { retries: 1, attempts_max: 50, backoff: (MILLI, MILLI * 20), park: (MILLI * 20, MILLI * 200) },
+        brand: "ours".to_owned(),
+        in_flight_max: 64,
+        span_records_max: 1_000,
+        span_bytes_max: 1 << 20,
+        order,
+        terms: Terms { ttl: Duration::from_secs(8), margin: MILLI * 500, renew: MILLI * 500, attempt: Duration::from_secs(2) },
+        retention: Duration::from_secs(600),
+        batch_max: 100,
+        journal_days: 7,
+    }
+}
+
+/// Waits until something holds.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !holds().await {
+        assert!(Instant::now() < end, "still not: {what}");
+        tokio::time::sleep(MILLI * 20).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_topic_dropped_is_counted_among_the_dead_and_the_rest_is_delivered() {
+    let ground = Ground::new(Options::default()).await;
+    ground.publish("shop", 0..30).await;
+    ground.topic.trim(0, 10);
+    let (running, _) = ground.start("one", Order::None);
+    until("what is left is settled", async || running.committed().get(&0) == Some(&30)).await;
+    assert_eq!((ground.target.numbers().distinct, running.numbers().dead), (20, 10));
+    assert_eq!(ground.store.expired("events").await.unwrap(), 10);
+    assert!(ground.registry.render().contains("events_expired_total 10"));
+    running.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_an_order_a_source_s_events_end_one_after_the_other_whatever_fails() {
+    let failing = Options { failure_share: 0.4, failures: vec![Failure::ServerError], ..Options::default() };
+    let ground = Ground::new(failing).await;
+    for lot in 0..10 {
+        ground.publish("shop", lot * 4..lot * 4 + 4).await;
+        ground.publish("bank", lot * 4..lot * 4 + 4).await;
+    }
+    let (running, _) = ground.start("one", Order::Source);
+    until("everything is settled", async || running.committed().get(&0) == Some(&80)).await;
+    let mut ended: HashMap<String, Vec<usize>> = HashMap::new();
+    for arrival in ground.target.arrivals().iter().filter(|arrival| arrival.outcome == Outcome::Processed) {
+        let (source, number) = arrival.id.as_deref().unwrap().split_once('-').unwrap();
+        ended.entry(source.to_owned()).or_default().push(number.parse().unwrap());
+    }
+    let in_order: Vec<usize> = (0..40).collect();
+    assert_eq!(ended, [("shop".to_owned(), in_order.clone()), ("bank".to_owned(), in_order)].into());
+    assert!(ground.target.numbers().failed > 10, "nothing failed, so nothing was shown");
+    running.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parked_events_are_not_delivered_twice_however_often_they_are_looked_for() {
+    let failing = Options { failure_share: 0.6, failures: vec![Failure::ServerError], latency: MILLI * 5, ..Options::default() };
+    let ground = Ground::new(failing).await;
+    ground.publish("shop", 0..200).await;
+    let (running, _) = ground.start("one", Order::None);
+    until("everything is delivered", async || running.numbers().delivered == 200).await;
+    assert_eq!((running.numbers().parked, ground.target.numbers().duplicates), (0, 0));
+    running.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_beyond_the_partitions_is_idle_and_ready_and_takes_over_after_a_stop() {
+    let ground = Ground::new(Options::default()).await;
+    let (first, _) = ground.start("one", Order::None);
+    until("the first owns the partition", async || first.committed().len() == 1).await;
+    let (second, readiness) = ground.start("two", Order::None);
+    until("the second is ready", async || readiness.is_ready()).await;
+    assert!(second.committed().is_empty());
+    ground.publish("shop", 0..100).await;
+    until("the first has delivered", async || first.committed().get(&0) == Some(&100)).await;
+    let left = first.stop(Duration::from_secs(5)).await;
+    assert_eq!(left.in_flight, 0);
+    let stopped = Instant::now();
+    until("the second owns the partition", async || second.committed().get(&0) == Some(&100)).await;
+    assert!(stopped.elapsed() < Duration::from_secs(2), "{:?}", stopped.elapsed());
+    ground.publish("shop", 100..150).await;
+    until("the second has delivered", async || second.committed().get(&0) == Some(&150)).await;
+    assert_eq!((ground.target.numbers().distinct, ground.target.numbers().duplicates), (150, 0));
+    second.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_whose_epoch_is_over_writes_nothing_more_and_comes_back_under_a_new_one() {
+    let ground = Ground::new(Options { latency: MILLI * 400, ..Options::default() }).await;
+    let (running, _) = ground.start("one", Order::None);
+    until("it owns the partition", async || running.committed().len() == 1).await;
+    ground.publish("shop", 0..20).await;
+    until("something is in flight", async || running.numbers().in_flight > 0).await;
+    let ghost = Beat {
+        topic: "events".to_owned(),
+        partitions: 1,
+        member: Member { id: "a ghost".to_owned(), pod: String::new() },
+        ttl: Duration::from_secs(2),
+        first: true,
+        draining: false,
+        ends: Vec::new(),
+    };
+    // As if its lease had run out while it was frozen, and another had found the partition free.
+    until("a ghost owns the partition", async || {
+        ground.store.release("events", "one", (0, 1)).await.unwrap();
+        !ground.store.beat(&ghost).await.unwrap().held.is_empty()
+    })
+    .await;
+    until("the partition was lost", async || running.committed().is_empty()).await;
+    until("it is delivered under a later epoch", async || running.committed().get(&0) == Some(&20)).await;
+    assert_eq!(ground.target.numbers().distinct, 20);
+    assert!(ground.registry.render().contains("dispatch_leases_lost_total 1"));
+    let rows = ground.store.partitions("events").await.unwrap();
+    assert_eq!((rows[0].next_offset, rows[0].owner.as_deref()), (20, Some("one")));
+    assert!(rows[0].epoch > 2, "{rows:?}");
+    running.stop(Duration::from_secs(5)).await;
+}
