@@ -1,6 +1,6 @@
 # The commands of this repository. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench chaos up down
+.PHONY: help run test lint bench chaos chaos-dispatch up down
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -25,6 +25,10 @@ bench: ## print events accepted per second, beside a bare handler
 chaos: ## break brokers, database, disk and processes under load, and check that every 202 was kept (CHAOS="--help" tells more)
 	cargo build --release --workspace
 	TEST_KAFKA_URL=none infra/dev/services run -- target/release/chaos $(CHAOS)
+
+chaos-dispatch: ## kill, freeze and scale dispatchers for 5 minutes, and judge what arrived
+	cargo build --workspace --bins --examples
+	infra/dev/services run -- target/debug/examples/chaos_dispatch $(if $(SEED),--seed $(SEED)) $(if $(SPAN),--seconds $(SPAN))
 
 up: ## keep Kafka and PostgreSQL running for development
 	infra/dev/services up
