@@ -55,6 +55,29 @@ async fn every_event_accepted_before_a_kill_reaches_the_target_after_the_restart
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn after_a_kill_the_next_start_does_not_wait_for_the_lease_of_the_former_life() {
+    let machine = busy().await;
+    let directory = tempfile::tempdir().unwrap();
+    let target = Target::start(directory.path(), 2000);
+    let port = free_port();
+    let settings = settings(port, &target);
+    let mut proxy = start(directory.path(), &settings);
+    let source = Source::log_in(port).await;
+    assert_eq!(source.send("before", None).await, Some(202));
+    until("the first event is there", async || target.distinct() == 1).await;
+    proxy.kill();
+    let began = Instant::now();
+    let proxy = start(directory.path(), &settings);
+    let source = Source::log_in(port).await;
+    assert_eq!(source.send("after", None).await, Some(202));
+    until("the second event is there", async || target.distinct() == 2).await;
+    // The lease of the former life lasts ten seconds.
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    drop(proxy);
+    drop(machine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_as_asked_says_what_stays_and_the_next_start_delivers_it() {
     let machine = busy().await;
     let directory = tempfile::tempdir().unwrap();
