@@ -22,6 +22,8 @@ const USED_MIN: f64 = 0.98;
 pub(crate) struct Judge {
     /// What has to arrive.
     pub(crate) accepted: HashSet<String>,
+    /// How many of them did not.
+    pub(crate) lost: usize,
     /// What arrived, in order.
     pub(crate) arrivals: Vec<Arrival>,
     /// When dispatchers ended.
@@ -35,7 +37,6 @@ pub(crate) struct Judge {
 impl Judge {
     /// Prints the table; tells whether all laws held.
     pub(crate) fn print(&self, out: &mut impl Write) -> anyhow::Result<bool> {
-        let lost = self.lost();
         let (worst, over) = self.windows();
         let (repeated, unexplained) = self.repeated();
         let used = self.used();
@@ -47,7 +48,7 @@ impl Judge {
             ("events accepted", self.accepted.len().to_string(), true),
             ("requests at the target", format!("{} ({failed} failed on purpose, {throttled} throttled)", self.arrivals.len()), true),
             ("dispatchers ended", self.ends.len().to_string(), true),
-            ("lost", lost.to_string(), lost == 0),
+            ("lost", self.lost.to_string(), self.lost == 0),
             ("windows over the limit", format!("{over} (worst {worst} of {})", self.limit), over == 0),
             ("repeated, explained", format!("{} of {repeated}", repeated - unexplained), unexplained == 0),
             ("share of the limit used", format!("{:.1} %", used * 100.0), used >= USED_MIN),
@@ -59,12 +60,6 @@ impl Judge {
             writeln!(out, "{what:<26}{figure:<52}{}", if *holds { "" } else { "BROKEN" })?;
         }
         Ok(lines.iter().all(|(_, _, holds)| *holds))
-    }
-
-    /// Events that never arrived whole.
-    fn lost(&self) -> usize {
-        let taken: HashSet<&str> = self.processed().filter_map(|arrival| arrival.id.as_deref()).collect();
-        self.accepted.iter().filter(|id| !taken.contains(id.as_str())).count()
     }
 
     /// Arrivals that the target processed.

@@ -56,7 +56,9 @@ async fn main() -> anyhow::Result<ExitCode> {
     say(&format!("no more faults after {:.0} s; what is left is delivered", began.elapsed().as_secs_f64()))?;
     let drained = timeout(HEALING, drain(&mut fleet, &watched, &accepted)).await;
     fleet.stop().await?;
-    let judge = Judge { accepted, arrivals: watched.arrivals(), ends: fleet.ends().to_vec(), gaps: fleet.gaps().to_vec(), limit: LIMIT };
+    let lost = watched.missing(&accepted)?;
+    let judge =
+        Judge { accepted, lost, arrivals: watched.arrivals(), ends: fleet.ends().to_vec(), gaps: fleet.gaps().to_vec(), limit: LIMIT };
     let holds = judge.print(&mut io::stdout().lock())?;
     Ok(if holds && drained.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -98,7 +100,7 @@ async fn wreck(fleet: &mut Fleet, watched: &Watched, asked: &Asked) -> anyhow::R
 /// Waits until the target has everything.
 async fn drain(fleet: &mut Fleet, watched: &Watched, accepted: &HashSet<String>) -> anyhow::Result<()> {
     fleet.scale(2)?;
-    while watched.missing(accepted) > 0 {
+    while watched.missing(accepted)? > 0 {
         sleep(Duration::from_secs(1)).await;
         watched.look();
     }

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use serde_json::Value;
 use simulators::target::{Arrival, Failure, Options, Outcome, Target};
 use tokio_util::sync::CancellationToken;
 
@@ -14,24 +15,27 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Watched {
     /// The simulator, which keeps the last ten thousand.
     target: Target,
-    /// All of them.
+    /// Where it records each event that it took.
+    record: PathBuf,
+    /// All arrivals.
     all: Mutex<BTreeMap<(i64, Option<String>), Arrival>>,
 }
 
 impl Watched {
     /// Starts one with a limit per second.
     pub(crate) fn start(directory: &Path, limit: u32) -> anyhow::Result<Self> {
+        let record = directory.join("target.jsonl");
         let options = Options {
             rate_interval: Duration::from_secs(1),
             rate_requests: limit,
             failure_share: 0.1,
             latency: Duration::from_millis(40),
-            record_file: Some(directory.join("target.jsonl")),
+            record_file: Some(record.clone()),
             ..Options::default()
         };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listen")?;
         let target = Target::start(options, listener, CancellationToken::new()).context("start the target")?;
-        Ok(Self { target, all: Mutex::default() })
+        Ok(Self { target, record, all: Mutex::default() })
     }
 
     /// Where it is.
@@ -47,12 +51,12 @@ impl Watched {
         }
     }
 
-    /// How many of these events it does not have.
-    pub(crate) fn missing(&self, expected: &HashSet<String>) -> usize {
-        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken: HashSet<&str> =
-            all.values().filter(|arrival| is_processed(arrival)).filter_map(|arrival| arrival.id.as_deref()).collect();
-        expected.iter().filter(|id| !taken.contains(id.as_str())).count()
+    /// Those of these events that it does not have.
+    pub(crate) fn missing(&self, expected: &HashSet<String>) -> anyhow::Result<usize> {
+        let text = std::fs::read_to_string(&self.record).context("read the target's record")?;
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let taken: HashSet<String> = lines.filter_map(|line| Some(line.get("id")?.as_str()?.to_owned())).collect();
+        Ok(expected.difference(&taken).count())
     }
 
     /// Everything that arrived, in order.
