@@ -18,9 +18,9 @@ lint: ## check format, lints, structure and dependencies
 	cargo xtask check
 	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; else echo "cargo-deny is not installed: dependencies were not checked"; fi
 
-bench: ## print events accepted per second, beside a bare handler
-	cargo build --release
-	cargo run --release --package local --example bench
+bench: ## print what accepting events costs, beside bare handlers
+	cargo build --release --workspace --bin events-proxy --bin ingest --example bench
+	target/release/examples/bench
 
 chaos: ## break brokers, database, disk and processes under load, and check that every 202 was kept (CHAOS="--help" tells more)
 	cargo build --release --workspace
