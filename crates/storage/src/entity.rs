@@ -14,3 +14,4 @@ pub(crate) mod journal;
 pub(crate) mod parked;
 pub(crate) mod dead;
 pub(crate) mod replay;
+pub(crate) mod pace_slot;

@@ -1,4 +1,4 @@
-//! What must be remembered: accounts, sessions, journal, parked and dead events, who owns which partition.
+//! What must be remembered: accounts, sessions, journal, parked and dead events, who owns which partition, slots.
 //!
 //! One [`Store`] on SQLite or PostgreSQL, chosen by URL; both run the same statements. Nothing here is on the
 //! accept path: a database that is away delays what is told about events, never the events.
@@ -21,6 +21,7 @@ mod parked;
 mod dead;
 mod replay;
 mod search;
+mod pace;
 
 pub use account::Account;
 pub use commit::{Commit, End, Expired, Progress, Settled, Undecodable};
@@ -28,6 +29,7 @@ pub use dead::{DeadKind, DeadRow};
 pub use error::Error;
 pub use journal::{Counts, Cursor, JournalRow, PAGE_ROWS_MAX, Page, PublishedRow, Query};
 pub use lease::{Beat, Holding, Member, PartitionRow, Standing};
+pub use pace::{Asked, Limit, Reserved};
 pub use parked::{ParkedRow, Waiting};
 pub use replay::{Choice, Moved, NewReplay, Of, Replay, ReplayState, Turn};
 pub use search::{DeadGroup, Found, Place, Search};

@@ -7,6 +7,7 @@ mod columns;
 mod first;
 mod ownership;
 mod replay;
+mod pace;
 
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ struct Steps;
 #[async_trait::async_trait]
 impl MigratorTrait for Steps {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(first::Step), Box::new(ownership::Step), Box::new(replay::Step)]
+        vec![Box::new(first::Step), Box::new(ownership::Step), Box::new(replay::Step), Box::new(pace::Step)]
     }
 }
 

@@ -16,7 +16,8 @@ use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{self, Connection};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
 };
 
 use crate::Error;
@@ -110,12 +111,23 @@ impl Store {
         self.answer(self.read.ping()).await
     }
 
+    /// Whether other processes on other machines may use the same database.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.read.get_database_backend() == DbBackend::Postgres
+    }
+
     /// The connection for statements that only read; they are waited for by [`Self::answer`].
     pub(crate) const fn reader(&self) -> &DatabaseConnection {
         &self.read
     }
 
-    /// Waits for a reading statement within the bound of a call.
+    /// The connection for single statements that write; they are waited for by [`Self::answer`] too.
+    pub(crate) const fn writer(&self) -> &DatabaseConnection {
+        &self.write
+    }
+
+    /// Waits for a single statement within the bound of a call.
     pub(crate) async fn answer<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, Error> {
         bounded(self.acquire_timeout + ANSWER_MAX, async { statement.await.map_err(Error::judge) }).await
     }

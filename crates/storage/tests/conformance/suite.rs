@@ -14,6 +14,7 @@ mod parking;
 mod searching;
 mod replaying;
 mod leases;
+mod pacing;
 mod lasting;
 mod cable;
 mod absence;
@@ -48,6 +49,13 @@ macro_rules! lasting_laws {
     ($($list:tt)+) => {
         tests_on!(lasting_sqlite_file, crate::ground::Ground::file().await, $($list)+);
         tests_on!(lasting_postgresql, crate::ground::Ground::server().await, $($list)+);
+    };
+}
+
+/// Makes the tests of the laws of a database that processes share.
+macro_rules! shared_laws {
+    ($($list:tt)+) => {
+        tests_on!(shared_postgresql, crate::ground::Ground::server().await, $($list)+);
     };
 }
 
@@ -129,8 +137,22 @@ laws! {
         parked_events_become_due_before_their_time
         of_many_turns_at_once_one_is_taken
         the_oldest_event_that_has_not_ended_is_told;
+    pacing:
+        a_configured_limit_is_found_and_a_changed_one_stays_until_another_is_configured
+        a_target_without_a_limit_has_none;
     lasting:
         migrating_again_changes_nothing;
+}
+
+shared_laws! {
+    pacing:
+        slots_follow_each_other_at_the_limits_distance
+        no_slot_is_given_out_twice_whoever_asks
+        nothing_is_given_out_further_ahead_than_asked
+        an_idle_time_saves_no_slots_up
+        a_pause_holds_for_everybody
+        a_push_counts_once_however_often_it_is_asked_for
+        a_faster_limit_does_not_wait_out_the_slower_one;
 }
 
 lasting_laws! {

@@ -1,0 +1,222 @@
+//! Where the slots of a target's limit stand, for all processes that share the database.
+//!
+//! ```text
+//! the database's clock  now ──────── first ─┬─ + s ─┬─ + 2 s ─┬──▶ next_slot      s = (interval + guard) / requests
+//!                        │   at most ahead  │ these slots are the caller's
+//! ```
+//! Laws: no slot is given out twice, none lies before the database's present, and slots are `s` apart or more, whoever
+//! asks. Only the database's clock counts. A reservation is one statement: no process can die, or sleep, between
+//! reading the row and writing it.
+
+use std::time::Duration;
+
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryResult, Statement};
+
+use crate::entity::pace_slot::{ActiveModel, Column, Entity};
+use crate::value::text;
+use crate::{Error, Store};
+
+/// Reserves slots. The row is locked before the clock is read, so that a caller who waited for it is not given the past.
+const RESERVE: &str = r#"
+    WITH held AS (SELECT * FROM pace_slot WHERE target = $1 FOR UPDATE),
+    timed AS (
+        SELECT *, "interval" + guard AS period, greatest($4 - pushed, 0) AS push,
+            (extract(epoch FROM clock_timestamp()) * 1000000000)::bigint AS now FROM held),
+    placed AS (SELECT *, greatest(next_slot + push, paused_until, now) AS first FROM timed),
+    counted AS (
+        SELECT *, CASE WHEN first > now + $3 THEN 0
+            ELSE least($2, trunc((now + $3 - first)::numeric * requests / period)::bigint + 1) END AS slots FROM placed)
+    UPDATE pace_slot SET pushed = pace_slot.pushed + counted.push,
+        next_slot = counted.first + ceil(counted.slots::numeric * counted.period / counted.requests)::bigint
+    FROM counted WHERE pace_slot.target = $1
+    RETURNING counted.now, counted.first, counted.slots, pace_slot.pushed, pace_slot.paused_until,
+        pace_slot.requests, pace_slot."interval", pace_slot.guard"#;
+
+/// Lets no slot lie within so long from now.
+const PAUSE: &str = "
+    UPDATE pace_slot SET paused_until = greatest(paused_until, (extract(epoch FROM clock_timestamp()) * 1000000000)::bigint + $2)
+    WHERE target = $1";
+
+/// A target's limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// So many requests, at least one,
+    pub requests: u32,
+    /// in any rolling interval of this length, longer than nothing.
+    pub interval: Duration,
+    /// What is kept free of every interval for jitter.
+    pub guard: Duration,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// So many slots at most; none is allowed.
+    pub slots: u32,
+    /// None of them further in the future than this.
+    pub ahead: Duration,
+    /// How far slots must have been pushed back all in all; what others pushed counts.
+    pub pushed: Duration,
+}
+
+/// What was reserved. Moments are nanoseconds since the Unix epoch by the database's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reserved {
+    /// When the database answered.
+    pub now: u64,
+    /// The first slot; without any, the first one that nobody has.
+    pub first: u64,
+    /// How many there are: the next ones follow at the limit's spacing.
+    pub slots: u32,
+    /// How far slots were pushed back so far, all in all.
+    pub pushed: Duration,
+    /// Slots before this are not to be used, whenever they were reserved.
+    pub paused_until: u64,
+    /// The limit as it is now.
+    pub limit: Limit,
+}
+
+impl Limit {
+    /// The distance of two slots is this, divided by the requests.
+    #[must_use]
+    pub const fn period(&self) -> Duration {
+        self.interval.saturating_add(self.guard)
+    }
+}
+
+impl Store {
+    /// Puts a target's limit in place as it is configured. A limit that was changed since stays, until another one is
+    /// configured.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn configure_limit(&self, target: &str, limit: Limit) -> Result<(), Error> {
+        let (requests, interval) = (i64::from(limit.requests), nanos(limit.interval));
+        let row = ActiveModel {
+            target: Set(text(target)),
+            requests: Set(requests),
+            interval: Set(interval),
+            guard: Set(nanos(limit.guard)),
+            configured_requests: Set(requests),
+            configured_interval: Set(interval),
+            next_slot: Set(0),
+            paused_until: Set(0),
+            pushed: Set(0),
+        };
+        let differs =
+            Expr::col((Entity, Column::ConfiguredRequests)).ne(requests).or(Expr::col((Entity, Column::ConfiguredInterval)).ne(interval));
+        let replace = OnConflict::column(Column::Target)
+            .update_columns([Column::Requests, Column::Interval, Column::Guard, Column::ConfiguredRequests, Column::ConfiguredInterval])
+            .value(Column::NextSlot, moved(limit))
+            .action_and_where(differs)
+            .to_owned();
+        // On the heap: whoever asks for slots would carry this statement along.
+        self.answer(Box::pin(Entity::insert(row).on_conflict(replace).exec_without_returning(self.writer()))).await?;
+        Ok(())
+    }
+
+    /// Changes a target's limit, for all processes and without a restart; `false` if it has none. Slots that are given out
+    /// keep their distance, so no window holds more than the larger of both limits.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn change_limit(&self, target: &str, limit: Limit) -> Result<bool, Error> {
+        let change = Entity::update_many()
+            .col_expr(Column::Requests, Expr::value(i64::from(limit.requests)))
+            .col_expr(Column::Interval, Expr::value(nanos(limit.interval)))
+            .col_expr(Column::Guard, Expr::value(nanos(limit.guard)))
+            .col_expr(Column::NextSlot, moved(limit))
+            .filter(Column::Target.eq(text(target)));
+        Ok(self.answer(change.exec(self.writer())).await?.rows_affected > 0)
+    }
+
+    /// A target's limit; `None` if it has none.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn limit(&self, target: &str) -> Result<Option<Limit>, Error> {
+        let row = self.answer(Entity::find_by_id(text(target)).one(self.reader())).await?;
+        row.map(|row| limit(row.requests, row.interval, row.guard)).transpose()
+    }
+
+    /// Reserves slots of a target; `None` if it has no limit. PostgreSQL alone: a database that is not shared needs none of this.
+    ///
+    /// # Errors
+    /// Any [`Error`]. Slots whose reservation was not answered are lost, which sends less, never more.
+    pub async fn reserve(&self, target: &str, asked: Asked) -> Result<Option<Reserved>, Error> {
+        let values = [text(target).into(), i64::from(asked.slots).into(), nanos(asked.ahead).into(), nanos(asked.pushed).into()];
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, RESERVE, values);
+        let row = self.answer(self.writer().query_one_raw(statement)).await?;
+        row.map(|row| Told::read(&row).map_err(Error::judge)?.checked()).transpose()
+    }
+
+    /// Lets nobody have a slot of a target for so long: it said that it is too fast. PostgreSQL alone.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn pause_slots(&self, target: &str, wait: Duration) -> Result<(), Error> {
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, PAUSE, [text(target).into(), nanos(wait).into()]);
+        self.answer(self.writer().execute_raw(statement)).await?;
+        Ok(())
+    }
+}
+
+/// Where the next slot is when a limit changes: the distance from the last one becomes that of the new limit.
+fn moved(limit: Limit) -> Expr {
+    let column = |column: Column| Expr::col((Entity, column));
+    let before = column(Column::Interval).add(column(Column::Guard)).div(column(Column::Requests));
+    // Rounded up, and the other one down: a limit that is changed to and fro gives nothing away.
+    let after = nanos(limit.period()) / i64::from(Ord::max(limit.requests, 1)) + 1;
+    column(Column::NextSlot).sub(before).add(after)
+}
+
+/// The numbers of an answer.
+struct Told {
+    /// Now, the first slot, how many, pushed so far, paused until.
+    slots: [i64; 5],
+    /// Requests, interval, guard.
+    limit: [i64; 3],
+}
+
+impl Told {
+    /// Reads them by their place.
+    fn read(row: &QueryResult) -> Result<Self, DbErr> {
+        let number = |place| row.try_get_by_index(place);
+        Ok(Self { slots: [number(0)?, number(1)?, number(2)?, number(3)?, number(4)?], limit: [number(5)?, number(6)?, number(7)?] })
+    }
+
+    /// What they mean.
+    fn checked(self) -> Result<Reserved, Error> {
+        let [now, first, slots, pushed, paused_until] = self.slots;
+        let [requests, interval, guard] = self.limit;
+        let moment = |column, nanos| u64::try_from(nanos).map_err(|_| corrupt(column));
+        Ok(Reserved {
+            now: moment("now", now)?,
+            first: moment("next_slot", first)?,
+            slots: u32::try_from(slots).map_err(|_| corrupt("slots"))?,
+            pushed: Duration::from_nanos(moment("pushed", pushed)?),
+            paused_until: moment("paused_until", paused_until)?,
+            limit: limit(requests, interval, guard)?,
+        })
+    }
+}
+
+/// A limit from its columns.
+fn limit(requests: i64, interval: i64, guard: i64) -> Result<Limit, Error> {
+    Ok(Limit {
+        requests: u32::try_from(requests).ok().filter(|requests| *requests > 0).ok_or(corrupt("requests"))?,
+        interval: u64::try_from(interval).ok().filter(|nanos| *nanos > 0).map(Duration::from_nanos).ok_or(corrupt("interval"))?,
+        guard: u64::try_from(guard).map(Duration::from_nanos).map_err(|_| corrupt("guard"))?,
+    })
+}
+
+/// A column that cannot be read.
+const fn corrupt(column: &'static str) -> Error {
+    Error::Corrupt { table: "pace_slot", column }
+}
+
+/// A time as the table holds it.
+fn nanos(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
