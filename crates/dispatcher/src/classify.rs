@@ -1,8 +1,8 @@
 //! What an answer of the target means: one pure table.
 //!
 //! Status 200 alone is no success: GraphQL tells its errors in the body. What says nothing about the event (too fast,
-//! out of order) is kept apart from what judges it, and a missing answer is kept apart from a refusal to work: there the
-//! target may have taken the event.
+//! out of order, not for us) is kept apart from what judges it, and a missing answer is kept apart from a refusal to work:
+//! there the target may have taken the event. In doubt an event is tried again, with the same idempotency key.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use events_proxy_core::attempt::DETAIL_CHARS_MAX;
 pub enum Answer {
     /// No connection was made: the request surely did not arrive.
     NotConnected(String),
-    /// The request may have arrived; no whole answer came back.
+    /// The request may have arrived; no answer came back.
     NoAnswer(String),
     /// An answer.
     Http {
         /// Its status.
         status: u16,
-        /// What `Retry-After` says.
+        /// How long its headers ask to wait.
         retry_after: Option<Duration>,
         /// What its body says.
         body: Body,
@@ -32,17 +32,26 @@ pub enum Answer {
 pub enum Body {
     /// The mutation's data, no error.
     Data,
-    /// GraphQL errors.
-    Errors(Vec<Error>),
-    /// No GraphQL answer at all; its beginning.
+    /// GraphQL errors, and data all the same or none.
+    Errors {
+        /// The errors.
+        errors: Vec<Error>,
+        /// Whether the mutation's data is there too.
+        with_data: bool,
+    },
+    /// No GraphQL answer at all; its beginning, or what is wrong with it.
     Other(String),
 }
 
 /// A GraphQL error.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Error {
-    /// `extensions.code`, if there is one.
+    /// The code in its extensions, if there is one: upper case, with underscores.
     pub code: Option<String>,
+    /// The HTTP status in its extensions, if there is one.
+    pub status: Option<u16>,
+    /// How long its extensions ask to wait.
+    pub retry_after: Option<Duration>,
     /// Its message.
     pub message: String,
 }
@@ -61,118 +70,125 @@ pub struct Verdict {
 }
 
 /// GraphQL error codes that mean: too fast.
-const THROTTLED: [&str; 4] = ["THROTTLED", "RATE_LIMITED", "RATE_LIMIT_EXCEEDED", "TOO_MANY_REQUESTS"];
-/// GraphQL error codes that say nothing about the event: the target, or what it needs, does not work.
-const UNAVAILABLE: [&str; 5] = ["INTERNAL_SERVER_ERROR", "INTERNAL_ERROR", "SERVICE_UNAVAILABLE", "TIMEOUT", "UNAVAILABLE"];
+const THROTTLED: [&str; 7] =
+    ["THROTTLED", "RATE_LIMITED", "RATE_LIMIT", "RATE_LIMIT_EXCEEDED", "RATELIMITED", "TOO_MANY_REQUESTS", "ENHANCE_YOUR_CALM"];
+/// GraphQL error codes that say nothing about the event: the target, or what it needs, does not work, or we may not call it.
+const UNAVAILABLE: [&str; 11] = [
+    "INTERNAL_SERVER_ERROR",
+    "INTERNAL_ERROR",
+    "INTERNAL",
+    "SERVICE_UNAVAILABLE",
+    "UNAVAILABLE",
+    "TIMEOUT",
+    "GATEWAY_TIMEOUT",
+    "BAD_GATEWAY",
+    "UNAUTHENTICATED",
+    "UNAUTHORIZED",
+    "FORBIDDEN",
+];
 
 /// Judges an answer.
 #[must_use]
 pub fn classify(answer: Answer) -> Verdict {
-    let (outcome, status, retry_after, detail) = match answer {
-        Answer::NotConnected(cause) => (Outcome::Unavailable, None, None, cause),
-        Answer::NoAnswer(cause) => (Outcome::Unknown, None, None, cause),
-        Answer::Http { status, retry_after, body } => {
-            let (outcome, detail) = of_status(status, body);
-            (outcome, Some(status), retry_after, detail)
-        }
+    let (status, retry_after, body) = match answer {
+        Answer::NotConnected(cause) => return verdict(Outcome::Unavailable, cause),
+        Answer::NoAnswer(cause) => return verdict(Outcome::Unknown, cause),
+        Answer::Http { status, retry_after, body } => (status, retry_after, body),
     };
+    let outcome = of_answer(status, &body);
+    let told = match &body {
+        Body::Errors { errors, .. } => errors.iter().find_map(|error| error.retry_after),
+        Body::Data | Body::Other(_) => None,
+    };
+    Verdict { status: Some(status), retry_after: retry_after.or(told), ..verdict(outcome, said(status, body)) }
+}
+
+/// A verdict without an answer.
+fn verdict(outcome: Outcome, detail: String) -> Verdict {
     let detail = if outcome == Outcome::Delivered { String::new() } else { detail.chars().take(DETAIL_CHARS_MAX).collect() };
-    Verdict { outcome, status, retry_after, detail }
+    Verdict { outcome, status: None, retry_after: None, detail }
 }
 
 /// Judges a status with its body.
-fn of_status(status: u16, body: Body) -> (Outcome, String) {
-    match (status, body) {
-        (429, body) => (Outcome::Throttled, said(429, body)),
-        (408 | 425, body) => (Outcome::Unavailable, said(status, body)),
-        (500..=599, body) => {
-            let throttled = of_errors(&body).filter(|(outcome, _)| *outcome == Outcome::Throttled);
-            throttled.unwrap_or_else(|| (Outcome::Unavailable, said(status, body)))
-        }
-        (200..=299, Body::Data) => (Outcome::Delivered, String::new()),
-        (200..=299, body @ Body::Errors(_)) => of_errors(&body).unwrap_or_else(|| (Outcome::Unknown, said(status, body))),
-        (200..=299, body @ Body::Other(_)) => (Outcome::Unknown, said(status, body)),
+fn of_answer(status: u16, body: &Body) -> Outcome {
+    let errors = match body {
+        Body::Errors { errors, with_data } => of_errors(errors, *with_data),
+        Body::Data | Body::Other(_) => None,
+    };
+    match status {
+        200..=299 => match body {
+            Body::Data => Outcome::Delivered,
+            Body::Errors { .. } | Body::Other(_) => errors.unwrap_or(Outcome::Unknown),
+        },
+        // Here the body knows more, where it is GraphQL's.
+        400..=499 if of_status(status) == Outcome::Refused => errors.unwrap_or(Outcome::Refused),
+        _ if errors == Some(Outcome::Throttled) => Outcome::Throttled,
+        _ => of_status(status),
+    }
+}
+
+/// Judges a status by itself.
+const fn of_status(status: u16) -> Outcome {
+    match status {
+        // 420 is what some said before there was 429.
+        420 | 429 => Outcome::Throttled,
         // A redirect is not followed: the mutation would become a GET. Somebody has to correct the URL; until then the target is not there.
-        (300..=399, body) => (Outcome::Unavailable, said(status, body)),
-        // Wrong credentials and a missing path say nothing about the event either.
-        (401 | 403 | 404 | 405 | 407, body) => (Outcome::Unavailable, said(status, body)),
-        (400..=499, body) => of_errors(&body).unwrap_or_else(|| (Outcome::Refused, said(status, body))),
-        (_, body) => (Outcome::Unknown, said(status, body)),
+        300..=399 => Outcome::Unavailable,
+        // Wrong credentials, a missing path, a format that is not spoken: nothing about the event, and nothing that it should die of.
+        401..=407 | 410 | 415 | 421 | 426 | 511 => Outcome::Unavailable,
+        // Too slow, too early, or another request holds what this one needs, perhaps with the same idempotency key.
+        408 | 409 | 423..=425 => Outcome::Unavailable,
+        400..=499 => Outcome::Refused,
+        // Said by someone between us and the target, who cannot know what the target did.
+        502 | 504 | 520 | 524 => Outcome::Unknown,
+        500..=599 => Outcome::Unavailable,
+        _ => Outcome::Unknown,
     }
 }
 
 /// Judges GraphQL errors; `None` when there are none.
-fn of_errors(body: &Body) -> Option<(Outcome, String)> {
-    let Body::Errors(errors) = body else { return None };
-    let first = errors.first()?;
-    let is_any = |codes: &[&str]| errors.iter().filter_map(|error| error.code.as_deref()).any(|code| codes.contains(&code));
-    let outcome = if is_any(&THROTTLED) {
-        Outcome::Throttled
-    } else if is_any(&UNAVAILABLE) {
-        Outcome::Unavailable
-    } else {
-        Outcome::Refused
-    };
-    let detail = first.code.as_ref().map_or_else(|| first.message.clone(), |code| format!("{code}: {}", first.message));
-    Some((outcome, detail))
+fn of_errors(errors: &[Error], with_data: bool) -> Option<Outcome> {
+    errors.first()?;
+    let any = |outcome| errors.iter().any(|error| of_error(error) == outcome);
+    if any(Outcome::Throttled) {
+        return Some(Outcome::Throttled);
+    }
+    // The mutation was run, and something about it failed: whether the event was taken is for the next answer to say.
+    if with_data {
+        return Some(Outcome::Unknown);
+    }
+    Some(if any(Outcome::Unavailable) { Outcome::Unavailable } else { Outcome::Refused })
+}
+
+/// Judges a GraphQL error: by its code, else by the status it carries; what carries neither is a refusal.
+fn of_error(error: &Error) -> Outcome {
+    let code = error.code.as_deref().unwrap_or_default();
+    if THROTTLED.contains(&code) {
+        return Outcome::Throttled;
+    }
+    if UNAVAILABLE.contains(&code) {
+        return Outcome::Unavailable;
+    }
+    match error.status.map(of_status) {
+        Some(Outcome::Throttled) => Outcome::Throttled,
+        Some(Outcome::Unavailable | Outcome::Unknown) => Outcome::Unavailable,
+        Some(Outcome::Delivered | Outcome::Refused) | None => Outcome::Refused,
+    }
 }
 
 /// What an answer said, in words.
 fn said(status: u16, body: Body) -> String {
     match body {
         Body::Data => format!("status {status} with data"),
-        Body::Errors(errors) => errors.into_iter().next().map_or_else(|| format!("status {status}, no error told"), |error| error.message),
+        Body::Errors { errors, with_data } => {
+            let Some(first) = errors.into_iter().next() else { return format!("status {status}, no error told") };
+            let data = if with_data { " (with data)" } else { "" };
+            first.code.map_or_else(|| first.message.clone(), |code| format!("{code}: {}", first.message)) + data
+        }
         Body::Other(text) => format!("status {status}: {text}"),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use events_proxy_core::Outcome;
-
-    use super::{Answer, Body, Error, classify};
-
-    /// How an answer of this status and body comes out.
-    fn outcome(status: u16, body: Body) -> Outcome {
-        classify(Answer::Http { status, retry_after: None, body }).outcome
-    }
-
-    /// A body with one error of this code.
-    fn error(code: &str) -> Body {
-        Body::Errors(vec![Error { code: Some(code.to_owned()), message: "no".to_owned() }])
-    }
-
-    #[test]
-    fn the_table_of_answers() {
-        let other = || Body::Other("<html>".to_owned());
-        for (status, body, expected) in [
-            (200, Body::Data, Outcome::Delivered),
-            (200, error("BAD_USER_INPUT"), Outcome::Refused),
-            (200, error("THROTTLED"), Outcome::Throttled),
-            (200, error("INTERNAL_SERVER_ERROR"), Outcome::Unavailable),
-            (200, Body::Errors(Vec::new()), Outcome::Unknown),
-            (200, other(), Outcome::Unknown),
-            (301, other(), Outcome::Unavailable),
-            (400, error("GRAPHQL_VALIDATION_FAILED"), Outcome::Refused),
-            (400, other(), Outcome::Refused),
-            (401, other(), Outcome::Unavailable),
-            (404, other(), Outcome::Unavailable),
-            (408, other(), Outcome::Unavailable),
-            (422, other(), Outcome::Refused),
-            (429, other(), Outcome::Throttled),
-            (429, Body::Data, Outcome::Throttled),
-            (500, other(), Outcome::Unavailable),
-            (503, error("THROTTLED"), Outcome::Throttled),
-            (503, Body::Data, Outcome::Unavailable),
-            (600, other(), Outcome::Unknown),
-        ] {
-            assert_eq!(outcome(status, body.clone()), expected, "{status} {body:?}");
-        }
-    }
-
-    #[test]
-    fn without_an_answer_it_counts_whether_the_request_can_have_arrived() {
-        assert_eq!(classify(Answer::NotConnected("refused".to_owned())).outcome, Outcome::Unavailable);
-        assert_eq!(classify(Answer::NoAnswer("timed out".to_owned())).outcome, Outcome::Unknown);
-    }
-}
+#[path = "classify_tests.rs"]
+mod tests;

@@ -5,14 +5,16 @@
 //! Next: `crates/dispatcher/src/settle.rs`.
 
 mod mutation;
+mod wait;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use events_proxy_core::{Event, SourceId, TraceContext};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 
-use crate::classify::{Answer, Verdict, classify};
+use crate::classify::{Answer, Body, Verdict, classify};
+use mutation::Mutation;
 
 /// How much of an answer is read.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -48,6 +50,8 @@ pub struct Graphql {
     client: reqwest::Client,
     /// Where the target is.
     url: reqwest::Url,
+    /// What it is asked to do.
+    mutation: Mutation,
 }
 
 impl Graphql {
@@ -63,12 +67,12 @@ impl Graphql {
             .redirect(reqwest::redirect::Policy::none())
             .tcp_nodelay(true)
             .build()?;
-        Ok(Self { client, url })
+        Ok(Self { client, url, mutation: Mutation::new() })
     }
 
     /// Sends the event and reads what comes back.
     async fn call(&self, order: Order<'_>) -> Answer {
-        let body = match mutation::body(order.event, order.brand) {
+        let body = match self.mutation.body(order.event, order.brand) {
             Ok(body) => body,
             Err(error) => return Answer::NotConnected(format!("write the mutation: {error}")),
         };
@@ -79,16 +83,21 @@ impl Graphql {
             Err(error) => return Answer::NoAnswer(told(&error)),
         };
         let status = response.status().as_u16();
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| wait(value, response.headers()));
-        let mut bytes = Vec::new();
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if bytes.len() + chunk.len() <= ANSWER_BYTES_MAX => bytes.extend_from_slice(&chunk),
-                Ok(_) => break,
-                Err(error) => return Answer::NoAnswer(told(&error)),
-            }
+        let retry_after = wait::asked(response.headers());
+        Answer::Http { status, retry_after, body: read(&mut response).await }
+    }
+}
+
+/// Reads an answer's body. What is too long, or breaks off, is no reason to forget the status.
+async fn read(response: &mut reqwest::Response) -> Body {
+    let mut bytes = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if bytes.len() + chunk.len() <= ANSWER_BYTES_MAX => bytes.extend_from_slice(&chunk),
+            Ok(Some(_)) => return Body::Other(format!("the answer is longer than {ANSWER_BYTES_MAX} bytes")),
+            Ok(None) => return mutation::read(&bytes),
+            Err(error) => return Body::Other(told(&error)),
         }
-        Answer::Http { status, retry_after, body: mutation::read(&bytes) }
     }
 }
 
@@ -144,20 +153,6 @@ fn encoded(text: &str) -> String {
     encoded
 }
 
-/// How long `Retry-After` asks to wait: seconds, or a date measured against the answer's own `Date`.
-fn wait(value: &HeaderValue, headers: &HeaderMap) -> Option<Duration> {
-    let text = value.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = |text: &str| {
-        let text = text.strip_suffix("GMT")?.to_owned() + "+0000";
-        time::OffsetDateTime::parse(&text, &time::format_description::well_known::Rfc2822).ok()
-    };
-    let answered = headers.get("date").and_then(|value| value.to_str().ok()).and_then(date)?;
-    Some((date(text)? - answered).try_into().unwrap_or_default())
-}
-
 /// A transport error with its causes, without the URL, which may hold a secret.
 fn told(error: &reqwest::Error) -> String {
     let kind = if error.is_timeout() { "timed out" } else { "failed" };
@@ -171,25 +166,5 @@ fn told(error: &reqwest::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use reqwest::header::{HeaderMap, HeaderValue};
-
-    use super::{encoded, wait};
-
-    #[test]
-    fn no_two_events_share_an_idempotency_key() {
-        assert_eq!(encoded("a/b%c d\u{e9}"), "a%2Fb%25c%20d%C3%A9");
-    }
-
-    #[test]
-    fn retry_after_is_read_as_seconds_and_as_a_date() {
-        let mut headers = HeaderMap::new();
-        headers.insert("date", HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"));
-        assert_eq!(wait(&HeaderValue::from_static("7"), &headers), Some(Duration::from_secs(7)));
-        let later = HeaderValue::from_static("Sun, 06 Nov 1994 08:50:07 GMT");
-        assert_eq!(wait(&later, &headers), Some(Duration::from_secs(30)));
-        assert_eq!(wait(&HeaderValue::from_static("soon"), &headers), None);
-    }
-}
+#[path = "deliver_tests.rs"]
+mod tests;

@@ -1,8 +1,11 @@
 //! The mutation, typed by the target's schema, and how its answer is read.
 
+use std::time::Duration;
+
 use cynic::{GraphQlResponse, MutationBuilder};
 use events_proxy_core::Event;
-use serde::Deserialize;
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::classify::{Body, Error};
 
@@ -27,24 +30,24 @@ struct DateTime(String);
 
 /// What the mutation takes.
 #[derive(cynic::QueryVariables, Debug)]
-struct Variables {
+struct Variables<'a> {
     /// The event.
-    input: ProcessEventInput,
+    input: ProcessEventInput<'a>,
 }
 
 /// An event as the target takes it.
 #[derive(cynic::InputObject, Debug)]
-struct ProcessEventInput {
+struct ProcessEventInput<'a> {
     /// Its id.
-    id: String,
+    id: &'a str,
     /// Its name.
-    name: String,
+    name: &'a str,
     /// Its body.
-    body: String,
+    body: &'a str,
     /// When it happened.
     timestamp: DateTime,
     /// Its brand.
-    brand: String,
+    brand: &'a str,
 }
 
 /// The mutation.
@@ -65,68 +68,77 @@ struct ProcessedEvent {
     id: String,
 }
 
-/// What the target adds to an error.
-#[derive(Debug, Deserialize)]
-struct Extensions {
-    /// A word for programs.
-    code: Option<String>,
+/// The mutation, written once: only its variables differ from call to call.
+#[derive(Debug)]
+pub(super) struct Mutation(String);
+
+/// A call as it is sent.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Call<'a> {
+    /// The mutation.
+    query: &'a str,
+    /// The event.
+    variables: Variables<'a>,
+    /// The mutation's name.
+    operation_name: &'static str,
 }
 
-/// Writes the body of a call.
-pub(super) fn body(event: &Event, brand: &str) -> Result<Vec<u8>, serde_json::Error> {
-    let input = ProcessEventInput {
-        id: event.id.as_str().to_owned(),
-        name: event.name.clone(),
-        body: event.body.clone(),
-        timestamp: DateTime(event.timestamp.to_string()),
-        brand: brand.to_owned(),
-    };
-    serde_json::to_vec(&ProcessEvent::build(Variables { input }))
+impl Mutation {
+    /// Writes the mutation.
+    pub(super) fn new() -> Self {
+        let input = ProcessEventInput { id: "", name: "", body: "", timestamp: DateTime(String::new()), brand: "" };
+        Self(ProcessEvent::build(Variables { input }).query)
+    }
+
+    /// Writes the body of a call.
+    pub(super) fn body(&self, event: &Event, brand: &str) -> Result<Vec<u8>, serde_json::Error> {
+        let timestamp = DateTime(event.timestamp.to_string());
+        let input = ProcessEventInput { id: event.id.as_str(), name: &event.name, body: &event.body, timestamp, brand };
+        serde_json::to_vec(&Call { query: &self.0, variables: Variables { input }, operation_name: "ProcessEvent" })
+    }
 }
 
 /// Reads the body of an answer.
 pub(super) fn read(bytes: &[u8]) -> Body {
-    let Ok(response) = serde_json::from_slice::<GraphQlResponse<ProcessEvent, serde_json::Value>>(bytes) else {
-        return Body::Other(String::from_utf8_lossy(bytes).chars().take(OTHER_CHARS_MAX).collect());
-    };
-    match (response.errors, response.data) {
-        (Some(errors), _) => {
-            Body::Errors(errors.into_iter().map(|error| Error { code: error.extensions.and_then(code), message: error.message }).collect())
-        }
-        (None, Some(_)) => Body::Data,
-        (None, None) => Body::Other("neither data nor errors".to_owned()),
+    match serde_json::from_slice::<GraphQlResponse<ProcessEvent, Value>>(bytes) {
+        Ok(GraphQlResponse { data: Some(_), errors }) if errors.as_ref().is_none_or(Vec::is_empty) => Body::Data,
+        _ => odd(bytes),
     }
 }
 
-/// The code of an error's extensions.
-fn code(extensions: serde_json::Value) -> Option<String> {
-    serde_json::from_value::<Extensions>(extensions).ok()?.code
+/// Reads the body of an answer that is no plain success: as leniently as it takes to find its errors.
+fn odd(bytes: &[u8]) -> Body {
+    let other = || Body::Other(String::from_utf8_lossy(bytes).chars().take(OTHER_CHARS_MAX).collect());
+    let Ok(Value::Object(mut answer)) = serde_json::from_slice(bytes) else { return other() };
+    let with_data = answer.remove("data").is_some_and(|data| serde_json::from_value::<ProcessEvent>(data).is_ok());
+    match answer.remove("errors") {
+        Some(Value::Array(errors)) if !errors.is_empty() => Body::Errors { errors: errors.iter().map(error).collect(), with_data },
+        _ if with_data => Body::Data,
+        _ => other(),
+    }
+}
+
+/// Reads an error: servers agree on its message, and on little in its extensions.
+fn error(error: &Value) -> Error {
+    let message = error.get("message").or(Some(error)).and_then(Value::as_str).unwrap_or("an error without a message").to_owned();
+    let Some(extensions) = error.get("extensions") else { return Error { message, ..Error::default() } };
+    let texts = ["code", "errorType", "classification"].into_iter().filter_map(|key| extensions.get(key)?.as_str());
+    let numbers = ["/http/status", "/status", "/statusCode", "/code"].into_iter();
+    let seconds = extensions.get("retryAfter").and_then(Value::as_f64);
+    Error {
+        code: texts.map(|code| code.trim().to_uppercase().replace(['-', ' '], "_")).find(|code| !code.is_empty()),
+        status: numbers.filter_map(|place| number(extensions.pointer(place)?)).next(),
+        retry_after: seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        message,
+    }
+}
+
+/// An HTTP status, be it a number or a text.
+fn number(value: &Value) -> Option<u16> {
+    value.as_u64().and_then(|number| u16::try_from(number).ok()).or_else(|| value.as_str()?.parse().ok())
 }
 
 #[cfg(test)]
-mod tests {
-    use events_proxy_core::Event;
-
-    use super::{Body, Error, body, read};
-
-    #[test]
-    fn the_mutation_is_the_one_of_the_contract() {
-        let event = Event::judge(br#"{"id":"e-1","name":"order","body":"two","timestamp":1767225600000}"#).unwrap();
-        let sent: serde_json::Value = serde_json::from_slice(&body(&event, "acme").unwrap()).unwrap();
-        let input =
-            serde_json::json!({ "id": "e-1", "name": "order", "body": "two", "timestamp": "2026-01-01T00:00:00Z", "brand": "acme" });
-        assert_eq!(sent["variables"]["input"], input);
-        let query: String = sent["query"].as_str().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
-        assert_eq!(query, "mutation ProcessEvent($input: ProcessEventInput!) { processEvent(input: $input) { id } }");
-    }
-
-    #[test]
-    fn data_errors_and_anything_else_are_told_apart() {
-        assert_eq!(read(br#"{"data":{"processEvent":{"id":"e-1"}}}"#), Body::Data);
-        let errors = read(br#"{"data":null,"errors":[{"message":"no","extensions":{"code":"THROTTLED","x":1}}]}"#);
-        assert_eq!(errors, Body::Errors(vec![Error { code: Some("THROTTLED".to_owned()), message: "no".to_owned() }]));
-        assert!(matches!(read(br#"{"data":{"processEvent":null}}"#), Body::Other(_)));
-        assert!(matches!(read(b"<html>bad gateway</html>"), Body::Other(_)));
-        assert!(matches!(read(b"{}"), Body::Other(_)));
-    }
-}
+#[path = "mutation_tests.rs"]
+mod tests;

@@ -1,0 +1,162 @@
+//! Calls of servers that answer in every bad way, over real sockets.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use events_proxy_core::{Event, Outcome, SourceId, TraceContext};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::{Deliver, Graphql, Order, Testing, Verdict, encoded};
+
+/// What a server does with each request.
+#[derive(Clone, Copy)]
+enum Manner {
+    /// Answers this.
+    Says(&'static str),
+    /// Answers this, and ten megabytes after it.
+    SaysMuch(&'static str),
+    /// Answers this, and goes on with a byte now and then, for ever.
+    NeverEnds(&'static str),
+    /// Reads and says nothing.
+    Silent,
+    /// Closes the connection.
+    Closes,
+}
+
+/// Serves in this manner.
+async fn serve(manner: Manner) -> (SocketAddr, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            connections.spawn(answer(stream, manner));
+        }
+    });
+    (address, serving)
+}
+
+/// Answers one connection; a client that goes away ends it.
+async fn answer(mut stream: TcpStream, manner: Manner) -> Option<()> {
+    let mut request = [0; 4_096];
+    stream.read(&mut request).await.ok().filter(|read| *read > 0)?;
+    match manner {
+        Manner::Says(answer) => stream.write_all(answer.as_bytes()).await.ok()?,
+        Manner::SaysMuch(head) => {
+            stream.write_all(head.as_bytes()).await.ok()?;
+            for _ in 0..160 {
+                stream.write_all(&[b'x'; 65_536]).await.ok()?;
+            }
+        }
+        Manner::NeverEnds(head) => {
+            stream.write_all(head.as_bytes()).await.ok()?;
+            loop {
+                stream.write_all(b"x").await.ok()?;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        Manner::Silent => std::future::pending().await,
+        Manner::Closes => {}
+    }
+    Some(())
+}
+
+/// A target at an address that has half a second for each call, in testing mode.
+fn target(address: SocketAddr) -> Testing<Graphql> {
+    Testing(Graphql::new(format!("http://{address}/graphql").parse().unwrap(), Duration::from_millis(500)).unwrap())
+}
+
+/// Delivers an event of this id.
+async fn order(target: &impl Deliver, id: &str, first: bool) -> Verdict {
+    let event = Event::judge(format!(r#"{{"id":"{id}","name":"order","body":"two","timestamp":1767225600000}}"#).as_bytes()).unwrap();
+    let trace = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", None).unwrap();
+    let source = SourceId::new("a");
+    target.deliver(Order { source: &source, event: &event, brand: "acme", trace: &trace, first }).await
+}
+
+/// Delivers to a server of this manner.
+async fn deliver(manner: Manner) -> Verdict {
+    let (address, serving) = serve(manner).await;
+    let began = Instant::now();
+    let verdict = order(&target(address), "e-1", false).await;
+    assert!(began.elapsed() < Duration::from_secs(10), "the call did not end in time");
+    drop(serving);
+    verdict
+}
+
+#[tokio::test]
+async fn an_answer_that_is_html_is_no_success() {
+    let page = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 15\r\n\r\n<html>hi</html>";
+    let verdict = deliver(Manner::Says(page)).await;
+    assert_eq!((verdict.outcome, verdict.status), (Outcome::Unknown, Some(200)));
+    assert!(verdict.detail.contains("<html>"), "{}", verdict.detail);
+}
+
+#[tokio::test]
+async fn an_answer_of_ten_megabytes_is_not_read() {
+    let verdict = deliver(Manner::SaysMuch("HTTP/1.1 200 OK\r\nContent-Length: 10485760\r\n\r\n")).await;
+    assert_eq!((verdict.outcome, verdict.status), (Outcome::Unknown, Some(200)));
+    assert!(verdict.detail.contains("longer than"), "{}", verdict.detail);
+    let refused = deliver(Manner::SaysMuch("HTTP/1.1 422 No\r\nContent-Length: 10485760\r\n\r\n")).await;
+    assert_eq!(refused.outcome, Outcome::Refused);
+}
+
+#[tokio::test]
+async fn an_answer_that_never_ends_is_judged_by_its_status() {
+    for (head, expected) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", Outcome::Unknown),
+        ("HTTP/1.1 503 No\r\nContent-Length: 100000\r\n\r\n", Outcome::Unavailable),
+        ("HTTP/1.1 429 No\r\nRetry-After: 3\r\nContent-Length: 100000\r\n\r\n", Outcome::Throttled),
+    ] {
+        let verdict = deliver(Manner::NeverEnds(head)).await;
+        assert_eq!(verdict.outcome, expected, "{head}");
+        assert_eq!(verdict.retry_after.is_some(), expected == Outcome::Throttled);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_or_makes_no_sense_says_nothing() {
+    for manner in [
+        Manner::Says("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"data\":"),
+        Manner::Says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot a length\r\n"),
+        Manner::Says("SSH-2.0-OpenSSH_9.2\r\n\r\n"),
+        Manner::Closes,
+        Manner::Silent,
+    ] {
+        let verdict = deliver(manner).await;
+        assert_eq!(verdict.outcome, Outcome::Unknown, "{}", verdict.detail);
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_nobody_is_at_was_surely_not_reached() {
+    let (address, mut serving) = serve(Manner::Closes).await;
+    serving.shutdown().await;
+    let verdict = order(&target(address), "e-1", false).await;
+    assert_eq!((verdict.outcome, verdict.status), (Outcome::Unavailable, None));
+}
+
+#[tokio::test]
+async fn testing_mode_fails_about_a_tenth_of_first_attempts_and_turns_no_failure_into_a_success() {
+    let (address, serving) = serve(Manner::Says("HTTP/1.1 422 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")).await;
+    let (target, mut failed) = (target(address), 0);
+    for number in 0..200 {
+        let outcome = order(&target, &format!("event-{number}"), true).await.outcome;
+        assert!(matches!(outcome, Outcome::Unavailable | Outcome::Refused), "{outcome:?}");
+        failed += u32::from(outcome == Outcome::Unavailable);
+        if number < 20 {
+            assert_eq!(order(&target, &format!("event-{number}"), false).await.outcome, Outcome::Refused, "a later attempt failed");
+        }
+    }
+    assert!((10..=30).contains(&failed), "{failed} of 200");
+    drop(serving);
+}
+
+#[test]
+fn no_two_events_share_an_idempotency_key() {
+    assert_eq!(encoded("a/b%c d\u{e9}"), "a%2Fb%25c%20d%C3%A9");
+}
