@@ -14,6 +14,15 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 /// How long a probe may be out before another takes its place: longer than any attempt.
 const PROBE: Duration = Duration::from_secs(330);
 
+/// What an attempt is to the breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// One of many.
+    Free,
+    /// The one that finds out whether the target is back.
+    Probe,
+}
+
 /// Whether the target is there.
 #[derive(Debug, Default)]
 pub(crate) struct Breaker(Mutex<State>);
@@ -37,16 +46,16 @@ struct Open {
 }
 
 impl Breaker {
-    /// Waits until an attempt may be made.
-    pub(crate) async fn pass(&self) {
+    /// Waits until an attempt may be made, and tells which kind it is.
+    pub(crate) async fn pass(&self) -> Pass {
         loop {
             let wait = {
                 let mut state = self.state();
-                let Some(open) = &mut state.open else { return };
+                let Some(open) = &mut state.open else { return Pass::Free };
                 let now = Instant::now();
                 if open.probe_at <= now {
                     open.probe_at = now + PROBE;
-                    return;
+                    return Pass::Probe;
                 }
                 (open.probe_at - now).min(Duration::from_millis(200))
             };
@@ -55,8 +64,8 @@ impl Breaker {
     }
 
     /// Whoever was let pass made no attempt: the next one may be the probe.
-    pub(crate) fn passed_over(&self) {
-        if let Some(open) = &mut self.state().open {
+    pub(crate) fn passed_over(&self, pass: Pass) {
+        if let Some(open) = self.state().open.as_mut().filter(|_| pass == Pass::Probe) {
             open.probe_at = Instant::now();
         }
     }
@@ -77,9 +86,13 @@ impl Breaker {
         }
     }
 
-    /// The target could not be reached or did not work.
-    pub(crate) fn fails(&self, detail: &str) {
+    /// The target could not be reached or did not work. While it is open only a probe's failure counts: what was under way
+    /// when it opened tells nothing new.
+    pub(crate) fn fails(&self, pass: Pass, detail: &str) {
         let mut state = self.state();
+        if state.open.is_some() && pass == Pass::Free {
+            return;
+        }
         state.failures = state.failures.saturating_add(1);
         let now = Instant::now();
         let pause = state.open.map(|open| open.pause);
@@ -106,39 +119,54 @@ mod tests {
 
     use tokio::time::{Instant, timeout};
 
-    use super::{Breaker, FAILURES};
+    use super::{Breaker, FAILURES, Pass};
 
     #[tokio::test(start_paused = true)]
     async fn a_target_that_is_away_sees_one_probe_at_a_time() {
         let breaker = Breaker::default();
         for _ in 0..FAILURES {
-            breaker.pass().await;
-            breaker.fails("refused");
+            let pass = breaker.pass().await;
+            breaker.fails(pass, "refused");
         }
         assert!(breaker.is_open());
         let began = Instant::now();
-        breaker.pass().await;
+        assert_eq!(breaker.pass().await, Pass::Probe);
         assert!(began.elapsed() >= Duration::from_secs(1));
         assert!(timeout(Duration::from_secs(60), breaker.pass()).await.is_err(), "a second probe went out");
         breaker.works();
-        breaker.pass().await;
+        assert_eq!(breaker.pass().await, Pass::Free);
         assert!(!breaker.is_open());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_probe_that_was_never_made_leaves_its_place_to_another() {
         let breaker = Breaker::default();
-        (0..FAILURES).for_each(|_| breaker.fails("refused"));
-        breaker.pass().await;
-        breaker.passed_over();
+        (0..FAILURES).for_each(|_| breaker.fails(Pass::Free, "refused"));
+        breaker.passed_over(Pass::Free);
+        let pass = breaker.pass().await;
+        breaker.passed_over(pass);
         assert!(timeout(Duration::from_secs(1), breaker.pass()).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_failed_probes_make_the_next_one_wait_longer() {
+        let breaker = Breaker::default();
+        for _ in 0..100 * FAILURES {
+            breaker.fails(Pass::Free, "was under way already");
+        }
+        for expected in [1, 2, 4, 8, 16, 30, 30] {
+            let began = Instant::now();
+            let pass = breaker.pass().await;
+            assert_eq!(began.elapsed().as_secs(), expected);
+            breaker.fails(pass, "still away");
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_success_forgets_all_failures() {
         let breaker = Breaker::default();
         for _ in 0..20 {
-            breaker.fails("timed out");
+            breaker.fails(Pass::Free, "timed out");
             breaker.works();
         }
         assert!(!breaker.is_open());

@@ -22,4 +22,5 @@ mod console;
 
 pub use consume::Order;
 pub use metrics::Numbers;
+pub use metrics::slots::Slots;
 pub use path::Patience;

@@ -1,5 +1,7 @@
 //! What the dispatcher counts and tells: one function per happening, which logs and counts together.
 
+pub(crate) mod slots;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -26,6 +28,8 @@ pub struct Numbers {
     pub dead: u64,
     /// The used share of the limit, 0 to 1.
     pub limit_used: f64,
+    /// Requests per second that the limit permits.
+    pub permitted: f64,
     /// Events on the topic that have not ended, and parked ones, now.
     pub backlog: u64,
 }
@@ -47,6 +51,8 @@ struct Instruments {
     retried: AtomicU64,
     /// For [`Numbers`].
     dead: AtomicU64,
+    /// Slots of the limit.
+    slots: slots::Slots,
     /// Records read.
     events_consumed: Counter<u64>,
     /// Attempts by outcome.
@@ -84,6 +90,7 @@ impl Metrics {
             delivered: AtomicU64::new(0),
             retried: AtomicU64::new(0),
             dead: AtomicU64::new(0),
+            slots: slots::Slots::new(meter),
             events_consumed: counter("events.consumed", "Records read from the topic"),
             attempts: counter("delivery.attempts", "Calls of the target, by outcome"),
             events_settled: counter("events.settled", "Events by how they ended, parked ones each time"),
@@ -97,6 +104,11 @@ impl Metrics {
             attempt_duration: histogram("delivery.attempt.duration", "Time of one call of the target"),
             event_duration: histogram("events.duration", "Time from an event's receipt to its end"),
         }))
+    }
+
+    /// What is counted of slots.
+    pub(crate) fn slots(&self) -> &slots::Slots {
+        &self.0.slots
     }
 
     /// Records came from the topic.
@@ -189,7 +201,7 @@ impl Metrics {
     }
 
     /// The figures so far, with what others know.
-    pub(crate) fn numbers(&self, limit_used: f64, unended: u64, parked: u64) -> Numbers {
+    pub(crate) fn numbers(&self, (limit_used, permitted): (f64, f64), unended: u64, parked: u64) -> Numbers {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Numbers {
             consumed: read(&self.0.consumed),
@@ -199,6 +211,7 @@ impl Metrics {
             parked,
             dead: read(&self.0.dead),
             limit_used,
+            permitted,
             backlog: unended.saturating_add(parked),
         }
     }

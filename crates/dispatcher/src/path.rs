@@ -14,13 +14,13 @@ use tokio::time::Instant;
 use tokio_retry::strategy::{ExponentialBackoff, jitter};
 use tracing::Instrument;
 
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, Pass};
 use crate::classify::Verdict;
 use crate::deliver::{Deliver, Order};
 use crate::enrich::Brands;
 use crate::metrics::Metrics;
 use crate::own::hold::Hold;
-use crate::pace::Pace;
+use crate::pace::{Pace, Slot};
 
 /// How long the target is left alone when it says that it is too fast and not for how long.
 const THROTTLE: Duration = Duration::from_secs(1);
@@ -129,7 +129,11 @@ impl Path {
             match verdict.outcome {
                 Outcome::Delivered => return Some(End::Delivered),
                 Outcome::Refused => return Some(End::Dead { reason: DeadReason::Refused, detail: verdict.detail }),
-                Outcome::Throttled => self.pace.pause(verdict.retry_after.unwrap_or(THROTTLE).min(THROTTLE_MAX)).await,
+                Outcome::Throttled => {
+                    let wait = verdict.retry_after.unwrap_or(THROTTLE).min(THROTTLE_MAX);
+                    self.metrics.slots().throttled(wait);
+                    self.pace.pause(wait).await;
+                }
                 Outcome::Unavailable | Outcome::Unknown => {
                     if self.breaker.is_open() {
                         continue;
@@ -151,11 +155,7 @@ impl Path {
 
     /// One attempt, paid for by a slot; `None` when the partition is left before it was made.
     async fn once(&self, hold: &Hold, (envelope, brand): (&Envelope, &str), attempts: &mut Vec<Attempt>) -> Option<Verdict> {
-        hold.unless_left(self.breaker.pass()).await?;
-        if self.slot(hold).await.is_none() {
-            self.breaker.passed_over();
-            return None;
-        }
+        let (pass, slot) = self.leave(hold).await?;
         let span = tracing::info_span!("deliver");
         let trace = chassis::trace::context(&span);
         let in_flight = self.metrics.attempting();
@@ -163,10 +163,11 @@ impl Path {
         let number = u32::try_from(attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
         let order = Order { source: &envelope.source_id, event: &envelope.event, brand, trace: &trace, first: number == 1 };
         let verdict = self.target.deliver(order).instrument(span).await;
+        slot.answered();
         drop(in_flight);
         match verdict.outcome {
             Outcome::Delivered | Outcome::Refused | Outcome::Throttled => self.breaker.works(),
-            Outcome::Unavailable | Outcome::Unknown => self.breaker.fails(&verdict.detail),
+            Outcome::Unavailable | Outcome::Unknown => self.breaker.fails(pass, &verdict.detail),
         }
         let attempt = Attempt {
             number,
@@ -187,14 +188,31 @@ impl Path {
         Some(verdict)
     }
 
+    /// Leave to make one attempt, from the breaker and from the limit; `None` when the partition is left before.
+    async fn leave(&self, hold: &Hold) -> Option<(Pass, Slot)> {
+        loop {
+            let pass = hold.unless_left(self.breaker.pass()).await?;
+            let Some(slot) = self.slot(hold).await else {
+                self.breaker.passed_over(pass);
+                return None;
+            };
+            // Those who waited for a slot while the breaker opened would all run against a target that is away.
+            if pass == Pass::Probe || !self.breaker.is_open() {
+                return Some((pass, slot));
+            }
+        }
+    }
+
     /// Waits for a slot at a time when the lease permits an attempt; `None` when the partition is left before.
-    async fn slot(&self, hold: &Hold) -> Option<()> {
+    async fn slot(&self, hold: &Hold) -> Option<Slot> {
         loop {
             hold.permitted().await?;
-            hold.unless_left(self.pace.slot().instrument(tracing::info_span!("pace"))).await?;
+            let began = Instant::now();
+            let slot = hold.unless_left(self.pace.slot().instrument(tracing::info_span!("pace"))).await?;
+            self.metrics.slots().waited(began.elapsed());
             // A slot that comes when the lease has run short is lost: the target sees one request less.
             if hold.permits() {
-                return Some(());
+                return Some(slot);
             }
         }
     }
@@ -218,3 +236,7 @@ fn backoff(patience: Patience) -> impl Iterator<Item = Duration> {
     let least = u64::try_from(patience.backoff.0.as_millis()).unwrap_or(u64::MAX);
     ExponentialBackoff::from_millis(2).factor((least / 2).max(1)).max_delay(patience.backoff.1).map(jitter)
 }
+
+#[cfg(test)]
+#[path = "path_tests.rs"]
+mod tests;

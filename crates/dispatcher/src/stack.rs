@@ -24,7 +24,7 @@ use crate::enrich::Brands;
 use crate::metrics::{Metrics, Numbers};
 use crate::operator;
 use crate::own::Owner;
-use crate::pace::{Alone, Pace};
+use crate::pace::{self, Pace};
 use crate::park::Parked;
 use crate::path::Path;
 use crate::replay::Replays;
@@ -38,6 +38,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 const JOURNAL_INTERVAL: Duration = Duration::from_secs(3_600);
 /// How many notices may wait for the owner.
 const NOTICES_WAITING: usize = 64;
+/// The target's name, where the database knows its limit by it.
+const TARGET: &str = "target";
 
 /// What a dispatcher is made of.
 #[derive(Debug)]
@@ -90,8 +92,7 @@ pub fn start(parts: Parts, tasks: &Tasks) -> anyhow::Result<(Running, Routes)> {
     let settings = &parts.settings;
     let own = Tasks::new();
     let metrics = Metrics::new(&parts.meter);
-    let (requests, interval) = settings.limit;
-    let pace: Arc<dyn Pace> = Arc::new(Alone::new(requests, interval)?);
+    let pace = pace::open(TARGET, settings.limit, parts.store.clone(), &parts.meter, &own)?;
     let graphql = Graphql::new(settings.target_url.clone(), settings.timeout).context("make the target's client")?;
     let target: Box<dyn Deliver> = if settings.testing { Box::new(Testing(graphql)) } else { Box::new(graphql) };
     let path = Arc::new(Path {
@@ -255,7 +256,7 @@ impl Running {
         let ledgers = self.desks.get().map_or_else(Vec::new, Desks::ledgers);
         let unended = ledgers.iter().map(|ledger| ledger.unended()).sum();
         let parked = ledgers.iter().map(|ledger| ledger.parked()).sum();
-        self.metrics.numbers(self.pace.used(), unended, parked)
+        self.metrics.numbers((self.pace.used(), pace::per_second(self.pace.limit())), unended, parked)
     }
 
     /// The stored offset of each partition that is owned: what lies before it is not needed any more.

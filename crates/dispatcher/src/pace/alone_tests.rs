@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{Alone, Pace};
+use super::super::{Pace, limit};
+use super::Alone;
 
 /// The most sends in any rolling window, which is open at its end.
 fn worst(sends: &[Instant], window: Duration) -> usize {
@@ -28,7 +30,7 @@ async fn backlog(requests: u32, interval: Duration, time: Duration) -> Vec<Insta
     let pace = Alone::new(requests, interval).unwrap();
     let (began, mut sends) = (Instant::now(), Vec::new());
     while began.elapsed() < time {
-        pace.slot().await;
+        pace.slot().await.answered();
         sends.push(Instant::now());
     }
     sends
@@ -54,7 +56,7 @@ async fn an_idle_time_saves_nothing_up() {
     for _ in 0..5 {
         tokio::time::advance(Duration::from_secs(60)).await;
         for _ in 0..25 {
-            pace.slot().await;
+            pace.slot().await.answered();
             sends.push(Instant::now());
         }
     }
@@ -64,10 +66,10 @@ async fn an_idle_time_saves_nothing_up() {
 #[tokio::test(start_paused = true)]
 async fn a_pause_holds_for_everybody() {
     let pace = Arc::new(Alone::new(100, Duration::from_secs(1)).unwrap());
-    pace.slot().await;
+    pace.slot().await.answered();
     let began = Instant::now();
     pace.pause(Duration::from_secs(3)).await;
-    pace.slot().await;
+    pace.slot().await.answered();
     assert!(began.elapsed() >= Duration::from_secs(3));
 }
 
@@ -75,7 +77,7 @@ async fn a_pause_holds_for_everybody() {
 async fn the_used_share_is_told() {
     let pace = Alone::new(50, Duration::from_secs(1)).unwrap();
     for _ in 0..200 {
-        pace.slot().await;
+        pace.slot().await.answered();
     }
     assert!(pace.used() > 0.9, "{}", pace.used());
     tokio::time::advance(Duration::from_secs(30)).await;
@@ -89,6 +91,113 @@ async fn real_timers_keep_the_limit_and_use_it() {
         let sends = backlog(requests, interval, interval * 4).await;
         assert!(worst(&sends, interval) <= usize::try_from(requests).unwrap(), "{} of {requests}", worst(&sends, interval));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_wake_up_is_caught_up_with() {
+    let (interval, requests) = (Duration::from_secs(1), 200_u32);
+    let pace = Arc::new(Alone::new(requests, interval).unwrap());
+    let mut sending = JoinSet::new();
+    for _ in 0..32 {
+        let pace = Arc::clone(&pace);
+        sending.spawn(async move {
+            let (began, mut sends) = (Instant::now(), Vec::new());
+            while began.elapsed() < Duration::from_secs(20) {
+                pace.slot().await.answered();
+                sends.push(Instant::now());
+            }
+            sends
+        });
+    }
+    // Now and then nobody runs for 30 ms: six slots pass each time.
+    for _ in 0..60 {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::advance(Duration::from_millis(30)).await;
+    }
+    let mut sends: Vec<Instant> = sending.join_all().await.into_iter().flatten().collect();
+    sends.sort_unstable();
+    assert!(worst(&sends, interval) <= 200, "{}", worst(&sends, interval));
+    let used = f64::from(u32::try_from(sends.len()).unwrap()) / (20.0 * f64::from(requests));
+    assert!(used >= 0.98, "{used}");
+}
+
+/// The most arrivals in a window, and the used share, when calls arrive as late as they are told to within a round trip.
+async fn on_the_way(requests: u32, round_trip: impl Fn(u32) -> Duration) -> (usize, f64) {
+    let (interval, began) = (Duration::from_secs(1), Instant::now());
+    let pace = Arc::new(Alone::new(requests, interval).unwrap());
+    let (mut calls, mut number) = (JoinSet::new(), 0);
+    while began.elapsed() < Duration::from_secs(60) {
+        let slot = pace.slot().await;
+        number += 1;
+        let trip = round_trip(number);
+        calls.spawn(async move {
+            tokio::time::sleep(trip).await;
+            slot.answered();
+            Instant::now()
+        });
+    }
+    let mut arrivals = calls.join_all().await;
+    arrivals.sort_unstable();
+    let used = f64::from(u32::try_from(arrivals.len()).unwrap()) / (60.0 * f64::from(requests));
+    (worst(&arrivals, interval), used)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_long_on_its_way_counts_from_when_it_arrived() {
+    for requests in [1, 10, 100] {
+        // Mostly 2 ms; one in fifty takes 90 ms to arrive, far more than the guard.
+        let (worst, used) = on_the_way(requests, |number| Duration::from_millis(if number % 50 == 7 { 92 } else { 2 })).await;
+        assert!(worst <= usize::try_from(requests).unwrap(), "{worst} of {requests}");
+        assert!(used >= 0.98, "{requests}: {used}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_takes_its_time_for_its_own_work_is_used_all_the_same() {
+    let (_, used) = on_the_way(100, |number| Duration::from_millis(20 + u64::from(number * 7_919 % 180))).await;
+    assert!(used >= 0.98, "{used}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_limit_holds_at_once_and_no_window_sees_more_than_the_larger_one() {
+    let interval = Duration::from_secs(1);
+    let pace = Alone::new(100, interval).unwrap();
+    let (began, mut sends) = (Instant::now(), Vec::new());
+    for (round, requests) in [100, 20, 60, 5, 100].into_iter().enumerate() {
+        pace.change(limit(requests, interval).unwrap()).unwrap();
+        while began.elapsed() < Duration::from_millis(2_500) * u32::try_from(round + 1).unwrap() {
+            pace.slot().await.answered();
+            sends.push(Instant::now());
+        }
+    }
+    assert!(worst(&sends, interval) <= 100);
+    let slow: Vec<Instant> =
+        sends.iter().copied().filter(|sent| (8_600..10_000).contains(&sent.duration_since(began).as_millis())).collect();
+    assert!(worst(&slow, interval) <= 5, "{slow:?}");
+    assert!(pace.change(storage::Limit { requests: 0, ..pace.limit() }).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_raised_limit_wakes_those_who_wait_for_the_slower_one() {
+    let pace = Alone::new(1, Duration::from_secs(86_400)).unwrap();
+    pace.slot().await.answered();
+    let (waiting, mut tasks) = (pace.clone(), JoinSet::new());
+    tasks.spawn(async move { waiting.slot().await.answered() });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let began = Instant::now();
+    pace.change(limit(10, Duration::from_secs(1)).unwrap()).unwrap();
+    tasks.join_all().await;
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_largest_limit_costs_no_more_memory_than_the_smallest() {
+    let pace = Alone::new(10_000_000, Duration::from_secs(1)).unwrap();
+    let began = Instant::now();
+    for _ in 0..20_000 {
+        pace.slot().await.answered();
+    }
+    assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
 }
 
 #[test]
@@ -110,7 +219,7 @@ proptest! {
             for wait in idle {
                 tokio::time::sleep(Duration::from_micros(wait * millis)).await;
                 for _ in 0..wait % 17 {
-                    pace.slot().await;
+                    pace.slot().await.answered();
                     sends.push(Instant::now());
                 }
             }

@@ -1,0 +1,42 @@
+//! Brings a changed limit to a process that has the limit for itself: it is read again now and then.
+
+use std::time::Duration;
+
+use chassis::lifecycle::{OnFailure, Tasks, sentence};
+use storage::Store;
+use tokio::time::MissedTickBehavior;
+
+use super::{Alone, Pace};
+
+/// How often the limit is read.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// Starts to follow the limit that the storage has for this target; puts the configured one there first.
+pub(super) fn start(pace: Alone, target: &str, store: Store, tasks: &Tasks) {
+    let (target, stopping) = (target.to_owned(), tasks.stopping());
+    tasks.spawn("follow the limit", OnFailure::StopProcess, async move {
+        let (configured, mut is_known) = (pace.limit(), false);
+        let mut tick = tokio::time::interval(INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            // Both arms are cancel-safe.
+            tokio::select! {
+                () = stopping.cancelled() => return Ok(()),
+                _ = tick.tick() => {}
+            }
+            let read = async {
+                if !is_known {
+                    store.configure_limit(&target, configured).await?;
+                    is_known = true;
+                }
+                store.limit(&target).await
+            };
+            match read.await {
+                Ok(Some(limit)) => pace.change(limit)?,
+                Ok(None) => is_known = false,
+                // At the start the table may not be there yet; later the last limit known goes on.
+                Err(error) => tracing::debug!(error = sentence(&error), "cannot read the limit; it is tried again"),
+            }
+        }
+    });
+}
