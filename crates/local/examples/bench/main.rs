@@ -1,9 +1,10 @@
-//! What accepting an event costs: `make bench` prints it.
+//! What accepting and delivering an event costs: `make bench` prints it.
 //!
 //! Three servers answer the same requests in turn, each a process of its own, on the machine's cores that the load shares:
 //! a bare handler (parses the JSON, verifies the token, stores nothing), the same with a group-commit fsync, and the
 //! product with all that it does. Absolute figures say more about the machine than about the code; read the ratios.
 
+mod deliver;
 mod load;
 mod process;
 mod recovery;
@@ -35,6 +36,7 @@ fn main() -> anyhow::Result<()> {
     match arguments.next().as_deref() {
         Some("serve-bare") => servers::serve(None),
         Some("serve-fsync") => servers::serve(Some(Path::new(&arguments.next().context("say a directory")?))),
+        Some("serve-target") => deliver::serve_target(),
         Some(other) => anyhow::bail!("unknown argument `{other}`; there is none to give"),
         None => measure(),
     }
@@ -62,7 +64,8 @@ fn measure() -> anyhow::Result<()> {
     let grown = product.resident_mib()? - before;
     writeln!(out, "\nbacklog  {:>8} events pending: {grown:+.1} MiB resident ({} refused)", sent.accepted, sent.other)?;
     drop(product);
-    recovery::measure(&mut out, directory.path())
+    recovery::measure(&mut out, directory.path())?;
+    deliver::measure(&mut out, directory.path())
 }
 
 /// Loads the servers in turn and prints the medians.

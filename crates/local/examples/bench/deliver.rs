@@ -1,0 +1,193 @@
+//! What delivering an event costs: the product with its limit open, beside a bare loop of calls.
+//!
+//! Both send the same mutation to the same simulated target with as many calls in flight. The product reads its embedded
+//! topic, checks for repeats, paces, judges each answer, and settles in SQLite; the loop does nothing but call.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use simulators::target::{Options, RATE_REQUESTS_MAX, Target};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::load::{self, Until};
+use crate::process::{Peer, Product};
+
+/// Calls in flight.
+const IN_FLIGHT: usize = 64;
+/// Events of one turn of the product.
+const EVENTS: u64 = 64_000;
+/// Connections that fill the backlog.
+const CONNECTIONS: u16 = 32;
+/// How long one turn of the bare loop is.
+const TURN: Duration = Duration::from_secs(4);
+/// How often each has its turn.
+const ROUNDS: usize = 3;
+/// How long a turn of the product may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Serves as the target until it is killed; prints its address first.
+pub(crate) fn serve_target() -> anyhow::Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listen")?;
+    let options = Options { rate_requests: RATE_REQUESTS_MAX, rate_interval: Duration::from_secs(1), ..Options::default() };
+    actix_rt::System::new().block_on(async {
+        let target = Target::start(options, listener, CancellationToken::new())?;
+        writeln!(std::io::stdout(), "{}", target.address())?;
+        Ok(target.stopped().await?)
+    })
+}
+
+/// Measures both in turn and prints the medians.
+pub(crate) fn measure(out: &mut impl Write, directory: &Path) -> anyhow::Result<()> {
+    let target = Peer::start(&["serve-target"])?;
+    let (mut bare, mut product) = (Vec::new(), Vec::new());
+    for round in 0..=ROUNDS {
+        let data = directory.join(format!("deliver-{round}"));
+        fill(&data, round)?;
+        let one = call(target.address, if round == 0 { Duration::from_secs(1) } else { TURN })?;
+        let other = deliver(&data, target.address)?;
+        if round > 0 {
+            bare.push(one);
+            product.push(other);
+        }
+    }
+    let (bare, product) = (median(&mut bare), median(&mut product));
+    writeln!(out, "\ndeliver  {IN_FLIGHT} in flight, embedded, limit open, medians of {ROUNDS} turns")?;
+    writeln!(out, "         {:<14}{:>12}{:>9}", "", "events/s", "of bare")?;
+    for (name, rate) in [("bare loop", bare), ("events-proxy", product)] {
+        writeln!(out, "         {name:<14}{rate:>12.0}{:>9.2}", rate / bare)?;
+    }
+    Ok(())
+}
+
+/// Accepts events while the target is away.
+fn fill(data: &Path, round: usize) -> anyhow::Result<()> {
+    let product = Product::start(data)?;
+    let token = product.log_in()?;
+    let until = Until::Sent(EVENTS / u64::from(CONNECTIONS));
+    let seen = load::run(product.address, &token, CONNECTIONS, (&format!("d{round}"), until))?;
+    anyhow::ensure!(seen.accepted == EVENTS, "{} of {EVENTS} events were accepted", seen.accepted);
+    Ok(())
+}
+
+/// Delivers what is there, and tells how many events the target got per second between the first and the last twentieth.
+fn deliver(data: &Path, target: SocketAddr) -> anyhow::Result<f64> {
+    let mut proxy = Proxy::start(data, target)?;
+    let first = received(target)?;
+    let began = reach(&mut proxy, target, first + EVENTS / 20)?;
+    let ended = reach(&mut proxy, target, first + EVENTS - EVENTS / 20)?;
+    let events = f64::from(u32::try_from(ended.0 - began.0)?);
+    Ok(events / ended.1.duration_since(began.1).as_secs_f64())
+}
+
+/// Waits until the target has got so many requests; tells how many it has then, and when that was.
+fn reach(proxy: &mut Proxy, target: SocketAddr, requests: u64) -> anyhow::Result<(u64, Instant)> {
+    let began = Instant::now();
+    loop {
+        let (seen, now) = (received(target)?, Instant::now());
+        if seen >= requests {
+            return Ok((seen, now));
+        }
+        anyhow::ensure!(now.duration_since(began) < PATIENCE, "the product delivered {seen} of {requests} events");
+        anyhow::ensure!(proxy.0.try_wait()?.is_none(), "the product ended");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// How many requests the target got so far.
+fn received(target: SocketAddr) -> anyhow::Result<u64> {
+    let mut stream = TcpStream::connect(target).context("connect to the target")?;
+    stream.write_all(b"GET /numbers HTTP/1.1\r\nHost: target\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).context("ask the target")?;
+    let (_, body) = answer.split_once("\r\n\r\n").context("read the target's answer")?;
+    let numbers: serde_json::Value = serde_json::from_str(body).context("read the target's numbers")?;
+    numbers.get("received").and_then(serde_json::Value::as_u64).context("find the number of requests")
+}
+
+/// The product, delivering.
+struct Proxy(Child);
+
+impl Proxy {
+    /// Starts it with an open limit.
+    fn start(data: &Path, target: SocketAddr) -> anyhow::Result<Self> {
+        let this = std::env::current_exe().context("find this program")?;
+        let program = this.parent().and_then(Path::parent).context("find the build's directory")?.join("events-proxy");
+        let log = fs::File::create(data.join("log")).context("make a log file")?;
+        let child = Command::new(program)
+            .args(["--no-source", "--log", "--data-dir"])
+            .arg(data)
+            .env_clear()
+            .envs([("PORT", "0"), ("ADMIN_PORT", "0"), ("LOG_FILTER", "warn")])
+            .envs([("TARGET_SERVICE_RATE_LIMIT_REQUESTS_PER_INTERVAL", "10000000"), ("TARGET_SERVICE_RATE_LIMIT_INTERVAL_MS", "1000")])
+            .env("DELIVERY_IN_FLIGHT_MAX", IN_FLIGHT.to_string())
+            .env("TARGET_SERVICE_GRAPHQL_URL", format!("http://{target}/graphql"))
+            .stdin(Stdio::null())
+            .stdout(log)
+            .spawn()
+            .context("start events-proxy")?;
+        Ok(Self(child))
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// Calls the target in a loop, and tells how often per second.
+fn call(target: SocketAddr, time: Duration) -> anyhow::Result<f64> {
+    chassis::tls::install();
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("make a runtime")?.block_on(async {
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).tcp_nodelay(true).build().context("make a client")?;
+        let (answered, began) = (Arc::new(AtomicU64::new(0)), Instant::now());
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..IN_FLIGHT {
+            let (client, answered) = (client.clone(), Arc::clone(&answered));
+            calls.spawn(async move {
+                while began.elapsed() < time {
+                    let number = answered.fetch_add(1, Ordering::Relaxed);
+                    let request = client.post(format!("http://{target}/graphql")).header("content-type", "application/json");
+                    let response = request.body(mutation(began, number)).send().await?.error_for_status()?;
+                    response.bytes().await?;
+                }
+                Ok::<(), reqwest::Error>(())
+            });
+        }
+        for ended in calls.join_all().await {
+            ended.context("call the target")?;
+        }
+        let calls = f64::from(u32::try_from(answered.load(Ordering::Relaxed))?);
+        Ok(calls / began.elapsed().as_secs_f64())
+    })
+}
+
+/// The mutation with an event of about 300 bytes, as the product sends it.
+fn mutation(began: Instant, number: u64) -> String {
+    const QUERY: &str = "mutation ProcessEvent($input: ProcessEventInput!) { processEvent(input: $input) { id } }";
+    let filler = "a customer placed an order and pays by invoice; ".repeat(4);
+    let id = format!("bare-{:?}-{number}", began);
+    serde_json::json!({
+        "query": QUERY,
+        "variables": { "input": {
+            "id": id, "name": "order placed", "body": filler, "timestamp": "2026-01-31T12:00:00Z", "brand": "testBrand",
+        } },
+        "operationName": "ProcessEvent",
+    })
+    .to_string()
+}
+
+/// The middle one of some values.
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
