@@ -1,0 +1,143 @@
+{{/* What the pods of both workloads have in common: dict root, component. */}}
+{{- define "events-proxy.podMetadata" -}}
+{{- $own := get .root.Values .component -}}
+labels:
+  {{- include "events-proxy.selector" . | nindent 2 }}
+  {{- with .root.Values.commonLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- with $own.podLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+annotations:
+  # A change of either rolls the pods, for a process reads its settings once.
+  checksum/settings: {{ include "events-proxy.settings" . | sha256sum }}
+  checksum/secrets: {{ toJson .root.Values.secrets | sha256sum }}
+  kubectl.kubernetes.io/default-container: {{ .component }}
+  {{- with $own.podAnnotations }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+
+{{- define "events-proxy.podSpec" -}}
+{{- $own := get .root.Values .component -}}
+serviceAccountName: {{ include "events-proxy.serviceAccount" .root }}
+automountServiceAccountToken: false
+# The addresses of other services are not settings of ours, and many of them make a start slow.
+enableServiceLinks: false
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- with $own.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  fsGroup: 65532
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile:
+    type: RuntimeDefault
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: topology.kubernetes.io/zone
+    whenUnsatisfiable: {{ $own.zoneSpread }}
+    labelSelector:
+      matchLabels:
+        {{- include "events-proxy.selector" . | nindent 8 }}
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "events-proxy.selector" . | nindent 8 }}
+affinity:
+  podAntiAffinity:
+    preferredDuringSchedulingIgnoredDuringExecution:
+      - weight: 100
+        podAffinityTerm:
+          topologyKey: kubernetes.io/hostname
+          labelSelector:
+            matchLabels:
+              {{- include "events-proxy.selector" . | nindent 14 }}
+{{- with $own.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $own.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "events-proxy.containerSecurity" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  runAsNonRoot: true
+  capabilities:
+    drop: [ALL]
+{{- end }}
+
+{{/* Which secrets a workload is told, as variables: dict root, component. */}}
+{{- define "events-proxy.secretVariables" -}}
+database: USER_REPOSITORY_URL
+{{- if .root.Values.queue.saslMechanism }}
+queue: QUEUE_SASL_PASSWORD
+{{- end }}
+{{- if eq .component "ingest" }}
+accessToken: AUTH_ACCESS_TOKEN_SECRET
+accounts: PROXY_SERVICE_TEST_USERS_DATA
+{{- end }}
+{{- end }}
+
+{{- define "events-proxy.container" -}}
+{{- $own := get .root.Values .component -}}
+name: {{ .component }}
+image: {{ include "events-proxy.image" . }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+{{ include "events-proxy.containerSecurity" . }}
+envFrom:
+  - configMapRef:
+      name: {{ include "events-proxy.fullname" .root }}-{{ .component }}
+env:
+  - name: CONTAINER_APP_REPLICA_NAME
+    valueFrom:
+      fieldRef:
+        fieldPath: metadata.name
+  {{- range $name, $variable := include "events-proxy.secretVariables" . | fromYaml }}
+  {{- $secret := get $.root.Values.secrets $name }}
+  {{- if or $secret.existingSecret $secret.value }}
+  - name: {{ $variable }}
+    valueFrom:
+      secretKeyRef:
+        name: {{ $secret.existingSecret | default (printf "%s-demo" (include "events-proxy.fullname" $.root)) }}
+        key: {{ if $secret.existingSecret }}{{ $secret.key }}{{ else }}{{ $name }}{{ end }}
+  {{- end }}
+  {{- end }}
+  {{- with $own.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+# Alive: the listener answers at all. A broker or a database that is away never restarts a pod.
+startupProbe:
+  httpGet: {path: /health/live, port: admin}
+  periodSeconds: 1
+  failureThreshold: 30
+livenessProbe:
+  httpGet: {path: /health/live, port: admin}
+  periodSeconds: 10
+  timeoutSeconds: 3
+  failureThreshold: 3
+# Ready: it can do its work. It turns at once when the process is told to stop.
+readinessProbe:
+  httpGet: {path: /health/ready, port: admin}
+  periodSeconds: 2
+  timeoutSeconds: 2
+  failureThreshold: 2
+resources:
+  {{- toYaml $own.resources | nindent 2 }}
+{{- end }}
