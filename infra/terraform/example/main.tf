@@ -1,0 +1,76 @@
+# One environment, whole: network, cluster, brokers, database, secrets, and the chart.
+
+locals {
+  name = "${var.name}-${var.environment}"
+}
+
+module "secrets" {
+  source = "../modules/secrets"
+  name   = local.name
+}
+
+module "network" {
+  source              = "../modules/network"
+  name                = local.name
+  cidr                = var.cidr
+  zones               = var.zones
+  flow_log_bucket_arn = var.flow_log_bucket_arn
+}
+
+module "cluster" {
+  source             = "../modules/cluster"
+  name               = local.name
+  kubernetes_version = var.kubernetes_version
+  private_subnet_ids = module.network.private_subnet_ids
+  kms_key_arn        = module.secrets.kms_key_arn
+  admin_role_arns    = var.admin_role_arns
+  api_allowed_cidrs  = var.api_allowed_cidrs
+}
+
+module "registry" {
+  source      = "../modules/registry"
+  name        = local.name
+  kms_key_arn = module.secrets.kms_key_arn
+}
+
+module "database" {
+  source                   = "../modules/database"
+  name                     = local.name
+  vpc_id                   = module.network.vpc_id
+  private_subnet_ids       = module.network.private_subnet_ids
+  client_security_group_id = module.cluster.node_security_group_id
+  kms_key_arn              = module.secrets.kms_key_arn
+}
+
+module "kafka" {
+  source                   = "../modules/kafka"
+  name                     = local.name
+  vpc_id                   = module.network.vpc_id
+  private_subnet_ids       = module.network.private_subnet_ids
+  client_security_group_id = module.cluster.node_security_group_id
+  kms_key_arn              = module.secrets.kms_key_arn
+  scram_secret_arn         = module.secrets.kafka_secret_arn
+}
+
+module "identity" {
+  source            = "../modules/identity"
+  name              = local.name
+  oidc_provider_arn = module.cluster.oidc_provider_arn
+  oidc_issuer       = module.cluster.oidc_issuer
+  namespace         = "external-secrets"
+  service_account   = "external-secrets"
+  secret_arns       = module.secrets.secret_arns
+  kms_key_arn       = module.secrets.kms_key_arn
+}
+
+# From the second apply on: the first one makes the cluster, the brokers and the secrets that this needs.
+module "release" {
+  count     = var.image_tag == null ? 0 : 1
+  source    = "../modules/release"
+  chart     = "${path.module}/../../../charts/events-proxy"
+  namespace = "events-proxy"
+  registry  = module.registry.registry
+  image_tag = var.image_tag
+  brokers   = module.kafka.brokers
+  target    = var.target
+}

@@ -1,0 +1,24 @@
+output "registry" {
+  description = "Where to push images."
+  value       = module.registry.registry
+}
+
+output "cluster" {
+  description = "The cluster's name, for `aws eks update-kubeconfig`."
+  value       = module.cluster.name
+}
+
+output "brokers" {
+  description = "The brokers."
+  value       = module.kafka.brokers
+}
+
+output "database" {
+  description = "Where PostgreSQL is."
+  value       = module.database.address
+}
+
+output "secrets_role_arn" {
+  description = "The role of whoever brings secrets into the cluster."
+  value       = module.identity.role_arn
+}

@@ -1,0 +1,73 @@
+variable "name" {
+  description = "What everything is called after."
+  type        = string
+  default     = "events-proxy"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{2,20}$", var.name))
+    error_message = "name must be 3 to 21 small letters, digits and hyphens, a letter first."
+  }
+}
+
+variable "environment" {
+  description = "Which environment this is."
+  type        = string
+
+  validation {
+    condition     = contains(["staging", "production"], var.environment)
+    error_message = "environment must be staging or production."
+  }
+}
+
+variable "region" {
+  description = "The region."
+  type        = string
+}
+
+variable "zones" {
+  description = "Three availability zones of it."
+  type        = list(string)
+}
+
+variable "cidr" {
+  description = "The network's addresses."
+  type        = string
+  default     = "10.40.0.0/16"
+}
+
+variable "flow_log_bucket_arn" {
+  description = "The bucket that gets the log of refused connections."
+  type        = string
+}
+
+variable "kubernetes_version" {
+  description = "The minor version of Kubernetes."
+  type        = string
+  default     = "1.34"
+}
+
+variable "admin_role_arns" {
+  description = "Roles that may administer the cluster."
+  type        = list(string)
+}
+
+variable "api_allowed_cidrs" {
+  description = "From where the API server may be called from outside; empty: from inside alone."
+  type        = list(string)
+  default     = []
+}
+
+variable "image_tag" {
+  description = "The version to run; null while there is nothing to run yet."
+  type        = string
+  default     = null
+}
+
+variable "target" {
+  description = "The target and its limit."
+  type = object({
+    url                   = string
+    requests_per_interval = number
+    interval_ms           = number
+  })
+}

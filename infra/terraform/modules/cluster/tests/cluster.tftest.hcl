@@ -1,0 +1,50 @@
+# A cluster that is closed to the world and can replace its nodes.
+
+mock_provider "aws" {
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+}
+
+variables {
+  name               = "x"
+  kubernetes_version = "1.34"
+  private_subnet_ids = ["a", "b", "c"]
+  kms_key_arn        = "arn:aws:kms:eu-central-1:111122223333:key/x"
+  admin_role_arns    = ["arn:aws:iam::111122223333:role/pipeline"]
+}
+
+run "the_api_is_private_and_secrets_are_encrypted" {
+  command = plan
+
+  assert {
+    condition     = !aws_eks_cluster.this.vpc_config[0].endpoint_public_access && aws_eks_cluster.this.vpc_config[0].endpoint_private_access
+    error_message = "from inside the network alone"
+  }
+  assert {
+    condition     = tolist(aws_eks_cluster.this.encryption_config[0].resources) == tolist(["secrets"])
+    error_message = "secrets are encrypted by a key of ours"
+  }
+  assert {
+    condition     = length(aws_eks_node_group.this) == 3
+    error_message = "a group of nodes per zone"
+  }
+}
+
+run "the_whole_world_is_refused" {
+  command = plan
+  variables { api_allowed_cidrs = ["0.0.0.0/0"] }
+  expect_failures = [var.api_allowed_cidrs]
+}
+
+run "a_kubernetes_too_old_for_the_chart_is_refused" {
+  command = plan
+  variables { kubernetes_version = "1.29" }
+  expect_failures = [var.kubernetes_version]
+}
+
+run "nodes_that_cannot_be_replaced_are_refused" {
+  command = plan
+  variables { nodes_per_zone = { min = 2, max = 2 } }
+  expect_failures = [var.nodes_per_zone]
+}

@@ -1,0 +1,45 @@
+# What is acknowledged survives the loss of a zone.
+
+mock_provider "aws" {
+  mock_resource "aws_msk_cluster" {
+    defaults = { arn = "arn:aws:kafka:eu-central-1:111122223333:cluster/x/y", bootstrap_brokers_sasl_scram = "b-1:9096" }
+  }
+}
+
+variables {
+  name                     = "x"
+  vpc_id                   = "vpc-1"
+  private_subnet_ids       = ["a", "b", "c"]
+  client_security_group_id = "sg-1"
+  kms_key_arn              = "arn:aws:kms:eu-central-1:111122223333:key/x"
+  scram_secret_arn         = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:AmazonMSK_x"
+}
+
+run "a_record_is_on_two_of_three_brokers" {
+  command = plan
+
+  assert {
+    condition     = strcontains(aws_msk_configuration.this.server_properties, "default.replication.factor=3") && strcontains(aws_msk_configuration.this.server_properties, "min.insync.replicas=2")
+    error_message = "three copies, two of them before it counts"
+  }
+  assert {
+    condition     = strcontains(aws_msk_configuration.this.server_properties, "unclean.leader.election.enable=false")
+    error_message = "a replica that lags never leads"
+  }
+  assert {
+    condition     = aws_msk_cluster.this.encryption_info[0].encryption_in_transit[0].client_broker == "TLS" && !aws_msk_cluster.this.client_authentication[0].unauthenticated
+    error_message = "TLS, and nobody without a password"
+  }
+}
+
+run "too_short_a_retention_is_refused" {
+  command = plan
+  variables { retention_hours = 24 }
+  expect_failures = [var.retention_hours]
+}
+
+run "two_brokers_are_refused" {
+  command = plan
+  variables { private_subnet_ids = ["a", "b"] }
+  expect_failures = [var.private_subnet_ids]
+}

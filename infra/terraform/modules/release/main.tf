@@ -1,0 +1,29 @@
+# The chart, in the cluster. The image is named by tag and digest, so that what was tested is what runs.
+
+resource "helm_release" "this" {
+  name             = "events-proxy"
+  chart            = var.chart
+  namespace        = var.namespace
+  create_namespace = true
+  atomic           = true
+  cleanup_on_fail  = true
+  max_history      = 10
+  timeout          = 900
+
+  values = [
+    yamlencode({
+      image  = { registry = var.registry, tag = var.image_tag }
+      queue  = { brokers = var.brokers, saslMechanism = "SCRAM-SHA-512", saslUsername = var.kafka_username }
+      target = { url = var.target.url, requestsPerInterval = var.target.requests_per_interval, intervalMs = var.target.interval_ms }
+      secrets = {
+        accessToken = { existingSecret = var.secret_name, key = "access-token" }
+        database    = { existingSecret = var.secret_name, key = "database-url" }
+        queue       = { existingSecret = var.secret_name, key = "kafka-password" }
+        accounts    = { existingSecret = var.secret_name, key = "accounts" }
+      }
+      ingest     = { autoscaling = { enabled = true }, zoneSpread = "DoNotSchedule", spool = { storageClassName = "gp3" } }
+      monitoring = { podMonitor = true, rules = true, dashboards = true }
+    }),
+    var.values,
+  ]
+}

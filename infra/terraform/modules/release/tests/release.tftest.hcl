@@ -1,0 +1,37 @@
+# The chart gets what the other modules made, and a version that stays the same.
+
+mock_provider "helm" {}
+
+variables {
+  chart     = "./chart"
+  namespace = "events-proxy"
+  registry  = "registry.example/events-proxy"
+  image_tag = "0.1.0"
+  brokers   = ["b-1:9096"]
+  target    = { url = "https://target.example/graphql", requests_per_interval = 500, interval_ms = 1000 }
+}
+
+run "a_failed_upgrade_goes_back" {
+  command = plan
+
+  assert {
+    condition     = helm_release.this.atomic && helm_release.this.cleanup_on_fail
+    error_message = "an upgrade holds or leaves nothing behind"
+  }
+  assert {
+    condition     = yamldecode(helm_release.this.values[0]).queue.brokers == ["b-1:9096"] && yamldecode(helm_release.this.values[0]).target.requestsPerInterval == 500
+    error_message = "brokers and limit reach the chart"
+  }
+}
+
+run "latest_is_refused" {
+  command = plan
+  variables { image_tag = "latest" }
+  expect_failures = [var.image_tag]
+}
+
+run "a_target_in_clear_text_is_refused" {
+  command = plan
+  variables { target = { url = "http://target.example", requests_per_interval = 1, interval_ms = 1 } }
+  expect_failures = [var.target]
+}

@@ -1,0 +1,66 @@
+variable "chart" {
+  description = "The chart: a path, or where a registry has it."
+  type        = string
+}
+
+variable "namespace" {
+  description = "The namespace that gets it."
+  type        = string
+}
+
+variable "registry" {
+  description = "Where the images are."
+  type        = string
+}
+
+variable "image_tag" {
+  description = "The images' tag."
+  type        = string
+
+  validation {
+    condition     = var.image_tag != "latest" && length(var.image_tag) > 0
+    error_message = "image_tag must be a version: `latest` would make an upgrade of every restart."
+  }
+}
+
+variable "brokers" {
+  description = "The brokers to ask first."
+  type        = list(string)
+}
+
+variable "kafka_username" {
+  description = "The user at the brokers."
+  type        = string
+  default     = "events-proxy"
+}
+
+variable "secret_name" {
+  description = "The Kubernetes Secret with access-token, database-url, kafka-password and accounts."
+  type        = string
+  default     = "events-proxy"
+}
+
+variable "target" {
+  description = "The target and its limit."
+  type = object({
+    url                   = string
+    requests_per_interval = number
+    interval_ms           = number
+  })
+
+  validation {
+    condition     = startswith(var.target.url, "https://")
+    error_message = "target.url must be an https URL."
+  }
+
+  validation {
+    condition     = var.target.requests_per_interval >= 1 && var.target.interval_ms >= 1
+    error_message = "target.requests_per_interval and target.interval_ms must be 1 or more."
+  }
+}
+
+variable "values" {
+  description = "Further values of the chart, as YAML; they win."
+  type        = string
+  default     = ""
+}

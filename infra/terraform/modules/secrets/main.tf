@@ -1,0 +1,32 @@
+# Where secrets are. Their values are put in by a person or a rotation, never by Terraform: what Terraform knows is in its state.
+
+resource "aws_kms_key" "this" {
+  description             = "Encrypts what belongs to ${var.name}"
+  enable_key_rotation     = true
+  deletion_window_in_days = 30
+}
+
+resource "aws_kms_alias" "this" {
+  name          = "alias/${var.name}"
+  target_key_id = aws_kms_key.this.key_id
+}
+
+resource "aws_secretsmanager_secret" "this" {
+  for_each = {
+    access-token = "The key that signs access tokens"
+    database-url = "PostgreSQL's URL, with the user of the service"
+    accounts     = "The accounts to put in place, as JSON"
+  }
+  name                    = "${var.name}/${each.key}"
+  description             = each.value
+  kms_key_id              = aws_kms_key.this.arn
+  recovery_window_in_days = 30
+}
+
+# MSK takes secrets only under such a name.
+resource "aws_secretsmanager_secret" "kafka" {
+  name                    = "AmazonMSK_${var.name}"
+  description             = "User and password at the brokers"
+  kms_key_id              = aws_kms_key.this.arn
+  recovery_window_in_days = 30
+}

@@ -1,0 +1,4 @@
+variable "name" {
+  description = "What everything is called after."
+  type        = string
+}
