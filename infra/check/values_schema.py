@@ -5,12 +5,13 @@ values_schema.py --write  makes it so
 """
 
 import json
+import os
 import pathlib
 import re
 import sys
 import tomllib
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(os.environ.get("CHECK_ROOT") or pathlib.Path(__file__).resolve().parents[2])
 DEFAULTS = ROOT / "crates/chassis/src/defaults.toml"
 SCHEMA = ROOT / "charts/events-proxy/values.schema.json"
 

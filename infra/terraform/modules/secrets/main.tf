@@ -1,7 +1,38 @@
 # Where secrets are. Their values are put in by a person or a rotation, never by Terraform: what Terraform knows is in its state.
 
+data "aws_caller_identity" "this" {}
+
+data "aws_region" "this" {}
+
+data "aws_iam_policy_document" "key" {
+  # The account decides by IAM who may use it.
+  statement {
+    actions   = ["kms:*"]
+    resources = ["*"]
+    principals {
+      type        = "AWS"
+      identifiers = ["arn:aws:iam::${data.aws_caller_identity.this.account_id}:root"]
+    }
+  }
+  # Logs ask for themselves, and only for groups of this account.
+  statement {
+    actions   = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
+    resources = ["*"]
+    principals {
+      type        = "Service"
+      identifiers = ["logs.${data.aws_region.this.region}.amazonaws.com"]
+    }
+    condition {
+      test     = "ArnLike"
+      variable = "kms:EncryptionContext:aws:logs:arn"
+      values   = ["arn:aws:logs:${data.aws_region.this.region}:${data.aws_caller_identity.this.account_id}:*"]
+    }
+  }
+}
+
 resource "aws_kms_key" "this" {
   description             = "Encrypts what belongs to ${var.name}"
+  policy                  = data.aws_iam_policy_document.key.json
   enable_key_rotation     = true
   deletion_window_in_days = 30
 }
