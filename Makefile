@@ -1,6 +1,6 @@
 # The commands of this repository. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench chaos chaos-dispatch up down
+.PHONY: help run test lint bench chaos chaos-dispatch images check-shipping check-cluster up down
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -35,3 +35,12 @@ up: ## keep Kafka and PostgreSQL running for development
 
 down: ## stop them
 	infra/dev/services down
+
+images: ## build the images, with an engine or without one
+	infra/images/build
+
+check-shipping: ## check chart, alerts, Terraform, workflows and scripts
+	infra/check/run
+
+check-cluster: ## install the chart on a real control plane with played nodes
+	infra/check/cluster

@@ -1,9 +1,10 @@
-"""Judges rendered manifests: manifests.py KUBERNETES_VERSION < manifests
+"""Judges rendered manifests: manifests.py DIRECTORY, which holds a directory per version of Kubernetes with files of manifests.
 
 Kinds of Kubernetes by that version's own schema, kinds of operators by their models; an unknown field is a mistake in both. A kind that
 neither knows is a mistake too, so that nothing goes by unseen.
 """
 
+import pathlib
 import sys
 
 import yaml
@@ -98,21 +99,24 @@ def mistakes(document: dict, version: str) -> list[str]:
     return []
 
 
-def main() -> int:
-    """Judges all documents."""
-    version, bad, seen = sys.argv[1], 0, set()
-    for document in filter(None, yaml.safe_load_all(sys.stdin)):
+def judge(path: pathlib.Path) -> list[str]:
+    """What is wrong in one file."""
+    found, seen = [], set()
+    for document in filter(None, yaml.safe_load_all(path.read_text(encoding="utf-8"))):
         name = f"{document['kind']}/{document['metadata']['name']}"
-        found = mistakes(document, version)
+        found += [f"{name}: {mistake}" for mistake in mistakes(document, path.parent.name)]
         if name in seen:
-            found.append("is there twice")
+            found.append(f"{name}: is there twice")
         seen.add(name)
-        for mistake in found:
-            print(f"{name}: {mistake}")
-        bad += len(found)
-    if not seen:
-        print("nothing was rendered")
-    return 1 if bad or not seen else 0
+    return found if seen else ["nothing was rendered"]
+
+
+def main() -> int:
+    """Judges all files."""
+    files = sorted(pathlib.Path(sys.argv[1]).glob("*/*"))
+    found = [f"{path.name}, Kubernetes {path.parent.name}: {mistake}" for path in files for mistake in judge(path)]
+    print("\n".join(found or ([] if files else ["there is nothing to judge"])))
+    return 1 if found or not files else 0
 
 
 sys.exit(main())

@@ -1,7 +1,8 @@
 """A provider for Terraform that knows its schema and nothing else: provider.py SCHEMA.json
 
 `terraform validate` checks a configuration against the schema, and `terraform test` with mock providers plans and applies it, without the
-real provider and without an account. Whatever would need the real one is refused.
+real provider and without an account. Whatever would need the real one is refused. SCHEMA_NAMES in the environment holds the answer to the kinds
+that it names; a kind that is not among them is unknown.
 """
 
 import base64
@@ -122,6 +123,10 @@ def main() -> None:
     """Serves on a socket, whose address and certificate Terraform reads from the first line."""
     with open(sys.argv[1], encoding="utf-8") as file:
         told = json.load(file)
+    names = os.environ.get("SCHEMA_NAMES", "").split()
+    if names:
+        for kinds in ("resource_schemas", "data_source_schemas"):
+            told[kinds] = {name: one for name, one in told[kinds].items() if name in names}
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=8), options=[("grpc.max_send_message_length", -1)])
     plugin_service.add_ProviderServicer_to_server(Provider(told), server)
     controller_service.add_GRPCControllerServicer_to_server(Controller(), server)
