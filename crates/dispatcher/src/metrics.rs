@@ -26,6 +26,8 @@ pub struct Numbers {
     pub parked: u64,
     /// Events that died.
     pub dead: u64,
+    /// Whether the target does not work at the moment: one attempt at a time finds out.
+    pub target_away: bool,
     /// The used share of the limit, 0 to 1.
     pub limit_used: f64,
     /// Requests per second that the limit permits.
@@ -210,6 +212,7 @@ impl Metrics {
             retried: read(&self.0.retried),
             parked,
             dead: read(&self.0.dead),
+            target_away: false,
             limit_used,
             permitted,
             backlog: unended.saturating_add(parked),

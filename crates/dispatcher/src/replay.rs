@@ -12,6 +12,8 @@ use storage::{Replay, Store, Turn};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::pace::{self, Pace};
+
 /// How often replays are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -22,8 +24,8 @@ pub(crate) struct Replays {
     pub(crate) store: Store,
     /// The topic.
     pub(crate) topic: Arc<str>,
-    /// The target's limit: requests per interval.
-    pub(crate) limit: (u32, Duration),
+    /// Knows the target's limit.
+    pub(crate) pace: Arc<dyn Pace>,
     /// Tells when.
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -48,7 +50,7 @@ impl Replays {
     /// One turn for each replay that runs.
     async fn turns(&self) -> Result<(), storage::Error> {
         for replay in self.store.running_replays(&self.topic).await? {
-            let (at_most, pause) = portion(self.limit, replay.share_thousandths);
+            let (at_most, pause) = portion(pace::per_second(self.pace.limit()), replay.share_thousandths);
             let turn = Turn { id: replay.id.clone(), at_most, pause, now: self.clock.now() };
             if let Some(moved) = self.store.replay_turn(&turn).await?
                 && moved.done
@@ -67,10 +69,9 @@ fn told(replay: &Replay, last: u64) {
 }
 
 /// How many events a turn may move, and how long until the next: together the share of the limit.
-fn portion((requests, interval): (u32, Duration), share_thousandths: u16) -> (u32, Duration) {
+fn portion(permitted_per_second: f64, share_thousandths: u16) -> (u32, Duration) {
     let most = u32::try_from(Turn::EVENTS_MAX).unwrap_or(u32::MAX);
-    let share = f64::from(share_thousandths) / 1_000.0;
-    let per_second = f64::from(requests) / interval.as_secs_f64() * share;
+    let per_second = permitted_per_second * f64::from(share_thousandths) / 1_000.0;
     let wanted = (1..=most).rev().find(|events| f64::from(*events) <= per_second * INTERVAL.as_secs_f64()).unwrap_or(1);
     let pause = Duration::try_from_secs_f64(f64::from(wanted) / per_second.max(1e-9)).unwrap_or(Duration::MAX);
     (wanted, pause.min(Duration::from_secs(86_400)))
@@ -85,24 +86,22 @@ mod tests {
     use super::portion;
 
     /// The rate that turns and pauses make, in events per second.
-    fn rate(limit: (u32, Duration), share: u16) -> f64 {
-        let (events, pause) = portion(limit, share);
+    fn rate(permitted: f64, share: u16) -> f64 {
+        let (events, pause) = portion(permitted, share);
         f64::from(events) / pause.as_secs_f64()
     }
 
     #[test]
     fn turns_and_pauses_make_the_share_of_the_limit() {
-        for (requests, millis, share, expected) in
-            [(1, 2_000, 200, 0.1), (100, 60_000, 500, 100.0 / 120.0), (100, 1_000, 200, 20.0), (300, 1_000, 333, 99.9)]
-        {
-            let made = rate((requests, Duration::from_millis(millis)), share);
-            assert!((made - expected).abs() < expected * 0.01, "{requests} per {millis} ms at {share}: {made}");
+        for (permitted, share, expected) in [(0.5, 200, 0.1), (5.0 / 3.0, 500, 5.0 / 6.0), (100.0, 200, 20.0), (300.0, 333, 99.9)] {
+            let made = rate(permitted, share);
+            assert!((made - expected).abs() < expected * 0.01, "{permitted} per second at {share}: {made}");
         }
     }
 
     #[test]
     fn a_turn_is_bounded_however_open_the_limit_is() {
-        let (events, pause) = portion((1_000_000, Duration::from_secs(1)), 900);
+        let (events, pause) = portion(1e6, 900);
         assert_eq!(usize::try_from(events).unwrap(), Turn::EVENTS_MAX);
         assert!(pause < Duration::from_secs(1));
     }

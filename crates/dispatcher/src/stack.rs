@@ -73,6 +73,8 @@ pub struct Running {
     metrics: Metrics,
     /// The limit.
     pace: Arc<dyn Pace>,
+    /// The way of every event.
+    path: Arc<Path>,
     /// The partitions, once the storage is there.
     desks: Arc<OnceLock<Desks>>,
 }
@@ -104,7 +106,7 @@ pub fn start(parts: Parts, tasks: &Tasks) -> anyhow::Result<(Running, Routes)> {
         clock: Arc::clone(&parts.clock),
         metrics: metrics.clone(),
     });
-    let running = Running { tasks: own.clone(), metrics, pace, desks: Arc::default() };
+    let running = Running { tasks: own.clone(), metrics, pace, path: Arc::clone(&path), desks: Arc::default() };
     let routes = operator::routes(operator::Parts::of(&parts, running.clone()), &own);
     let beginning = running.clone();
     own.spawn("own partitions", OnFailure::StopProcess, async move { beginning.begin(parts, path).await });
@@ -194,8 +196,8 @@ impl Running {
 
     /// Moves replays on.
     fn run_replays(&self, parts: &Parts, topic: &Arc<str>) {
-        let (store, clock, limit) = (parts.store.clone(), Arc::clone(&parts.clock), parts.settings.limit);
-        let replays = Replays { store, topic: Arc::clone(topic), limit, clock };
+        let (store, clock, pace) = (parts.store.clone(), Arc::clone(&parts.clock), Arc::clone(&self.pace));
+        let replays = Replays { store, topic: Arc::clone(topic), pace, clock };
         self.tasks.spawn("run replays", OnFailure::Log, replays.run(self.tasks.stopping()));
     }
 
@@ -256,7 +258,8 @@ impl Running {
         let ledgers = self.desks.get().map_or_else(Vec::new, Desks::ledgers);
         let unended = ledgers.iter().map(|ledger| ledger.unended()).sum();
         let parked = ledgers.iter().map(|ledger| ledger.parked()).sum();
-        self.metrics.numbers((self.pace.used(), pace::per_second(self.pace.limit())), unended, parked)
+        let counted = self.metrics.numbers((self.pace.used(), pace::per_second(self.pace.limit())), unended, parked);
+        Numbers { target_away: self.path.breaker.is_open(), ..counted }
     }
 
     /// The stored offset of each partition that is owned: what lies before it is not needed any more.

@@ -11,6 +11,7 @@ use chassis::clock::{Clock, SystemClock};
 use chassis::lifecycle::Tasks;
 use chassis::metrics::Registry;
 use events_proxy_core::{Envelope, Event, SourceId, TraceContext};
+use secrecy::SecretString;
 use simulators::target::{Failure, Options, Outcome, Target};
 use storage::{Beat, Member, Store};
 use tokio::time::Instant;
@@ -56,7 +57,7 @@ impl Ground {
             meter: self.registry.meter(),
             readiness: readiness.clone(),
         };
-        (start(parts, &Tasks::new()).unwrap(), readiness)
+        (start(parts, &Tasks::new()).unwrap().0, readiness)
     }
 
     /// Publishes events of a source.
@@ -91,6 +92,14 @@ fn settings(target: &str, order: Order) -> Settings {
         retention: Duration::from_secs(600),
         batch_max: 100,
         journal_days: 7,
+        operator: crate::operator::Settings {
+            accounts: Vec::new(),
+            token_secret: SecretString::from("nobody signs in"),
+            issuer: "events-proxy".to_owned(),
+            lifetime: Duration::from_secs(60),
+            masked: Vec::new(),
+            trace_ui: None,
+        },
     }
 }
 

@@ -113,8 +113,9 @@ async fn until_the_end(stack: &Stack, settings: &Settings, (on_terminal, signals
 async fn watch(stack: &Stack, settings: &Settings) -> anyhow::Result<()> {
     let facts = Facts {
         listens: format!("http://localhost:{}/api/events   (try it: /api-docs/)", settings.port),
+        console: format!("http://localhost:{}/console/   (sign in with operator.json)", settings.admin_port),
         target: settings.target_url.clone(),
-        data: format!("{}   (credentials for your own events: credentials.json)", settings.data_dir.display()),
+        data: format!("{}   (credentials.json for your own events)", settings.data_dir.display()),
         limit: settings.limit,
     };
     let mut screen = Screen::open().context("use the terminal; --log does without it")?;

@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub parked: u64,
     /// Events that ended without delivery.
     pub dead: u64,
+    /// Whether the target does not work at the moment.
+    pub target_away: bool,
     /// The used share of the target's limit, 0 to 1.
     pub limit_used: f64,
 }

@@ -166,6 +166,7 @@ impl Stack {
             retried: dispatcher.retried,
             parked: dispatcher.parked,
             dead: dispatcher.dead,
+            target_away: dispatcher.target_away,
             limit_used: dispatcher.limit_used,
         }
     }

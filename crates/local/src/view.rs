@@ -1,4 +1,4 @@
-//! The live view on a terminal: eleven lines at its lower end, redrawn four times a second.
+//! The live view on a terminal: twelve lines at its lower end, redrawn four times a second.
 //!
 //! It only shows; the figures come as [`Snapshot`]s. A key press of `q` or Ctrl-C asks the process to stop.
 
@@ -14,7 +14,7 @@ use ratatui::widgets::{Block, LineGauge, Paragraph, Sparkline};
 use crate::snapshot::{History, Limit, Snapshot};
 
 /// How many lines the view takes.
-pub const LINES: u16 = 11;
+pub const LINES: u16 = 12;
 /// How wide the columns before a row's curve are.
 const FIGURES: u16 = 44;
 
@@ -23,6 +23,8 @@ const FIGURES: u16 = 44;
 pub struct Facts {
     /// Where events are sent.
     pub listens: String,
+    /// Where an operator looks.
+    pub console: String,
     /// Where the target is.
     pub target: String,
     /// Where everything is kept.
@@ -39,14 +41,15 @@ pub fn draw(frame: &mut Frame<'_>, facts: &Facts, history: &History) {
     let block = Block::bordered().border_style(Style::new().fg(Color::DarkGray)).title(title).title(hint);
     let inner = block.inner(frame.area());
     frame.render_widget(block, frame.area());
-    let rows: [Rect; 9] = Layout::vertical([Constraint::Length(1); 9]).areas(inner);
-    let [listens, source, accepted, pending, flight, delivered, trouble, limit, data] = rows;
+    let rows: [Rect; 10] = Layout::vertical([Constraint::Length(1); 10]).areas(inner);
+    let [listens, console, source, accepted, pending, flight, delivered, trouble, limit, data] = rows;
 
     frame.render_widget(pair("events in", &facts.listens), listens);
+    frame.render_widget(pair("console", &facts.console), console);
     frame.render_widget(source_line(&now), source);
     curve(frame, accepted, history, ("accepted", Color::Cyan, |moment| moment.accepted));
     frame.render_widget(pending_line(&now, facts.limit), pending);
-    frame.render_widget(row("in flight", now.in_flight, format!("to {}", facts.target)), flight);
+    frame.render_widget(row("in flight", now.in_flight, flight_note(&now, &facts.target)), flight);
     curve(frame, delivered, history, ("delivered", Color::Green, |moment| moment.delivered));
     frame.render_widget(trouble_line(&now), trouble);
     frame.render_widget(limit_gauge(&now, facts.limit), limit);
@@ -84,6 +87,11 @@ fn pending_line(now: &Snapshot, limit: Limit) -> Line<'static> {
         format!("drains in {} at the full limit", rough(limit.drain_time(now.pending)))
     };
     row("pending", now.pending, note)
+}
+
+/// Where attempts go, or that the target is away.
+fn flight_note(now: &Snapshot, target: &str) -> String {
+    if now.target_away { format!("{target} does not work: one at a time is tried") } else { format!("to {target}") }
 }
 
 /// Retries, parked and dead, each in its colour once there is one.

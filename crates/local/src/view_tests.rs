@@ -12,6 +12,7 @@ use crate::snapshot::{History, Limit, Snapshot, Source};
 fn picture(width: u16, moment: Snapshot) -> String {
     let facts = Facts {
         listens: "http://127.0.0.1:4000/api/events".to_owned(),
+        console: "http://127.0.0.1:4100/console/".to_owned(),
         target: "http://localhost:4001/graphql".to_owned(),
         data: "data".to_owned(),
         limit: Limit { requests: 1, interval: Duration::from_secs(2) },

@@ -86,6 +86,12 @@ fn live(figures: &Figures, office: &Office) -> Markup {
 fn verdict(figures: &Figures, oldest: Option<Duration>) -> Markup {
     let (class, said, why) = if let Some(trouble) = &figures.trouble {
         ("bad", "The storage does not answer", format!("Nothing is sent meanwhile, and nothing is lost. {trouble}"))
+    } else if figures.numbers.target_away {
+        (
+            "bad",
+            "The target does not work",
+            "Nothing is judged meanwhile and nothing is lost; one attempt at a time finds out when it is back.".to_owned(),
+        )
     } else if figures.dead_letters() > 0 {
         ("warn", "Nothing is lost; some events are dead", "They keep payload and reason, and can be replayed.".to_owned())
     } else if figures.pending() > 0 {

@@ -28,6 +28,7 @@ pub(super) async fn overview(request: HttpRequest, office: web::Data<Office>) ->
             "delivered": figures.numbers.delivered,
             "retried": figures.numbers.retried,
             "limitUsed": figures.numbers.limit_used,
+            "targetAway": figures.numbers.target_away,
         },
     })))
 }
