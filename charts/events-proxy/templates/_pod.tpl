@@ -92,6 +92,8 @@ queue: QUEUE_SASL_PASSWORD
 {{- if eq .component "ingest" }}
 accessToken: AUTH_ACCESS_TOKEN_SECRET
 accounts: PROXY_SERVICE_TEST_USERS_DATA
+{{- else }}
+operators: OPERATOR_ACCOUNTS
 {{- end }}
 {{- end }}
 
