@@ -20,7 +20,7 @@ RUN find crates -type f ! -name Cargo.toml ! -path '*/src/lib.rs' ! -path '*/src
       ! -path '*/tests/conformance/suite.rs' -delete \
     && find crates -type d -empty -delete \
     && find crates -name lib.rs -exec sh -c 'echo "//! Empty." > "$1"' _ {} \; \
-    && find crates -name '*.rs' ! -name lib.rs -exec sh -c 'printf "//! Empty.\nfn main() {}\n" > "$1"' _ {} \; \
+    && find crates -name '*.rs' ! -name lib.rs -exec sh -c 'printf "//! Empty.\nfn main() { }\n" > "$1"' _ {} \; \
     && find . -exec touch -d @0 {} +
 
 # hadolint ignore=DL3006
