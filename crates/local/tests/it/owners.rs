@@ -104,7 +104,8 @@ async fn owners_that_die_freeze_or_stop_lose_nothing_and_repeat_only_what_was_in
         ("SPOOL_DIR", directory.path().join("spool").display().to_string()),
         ("TARGET_SERVICE_GRAPHQL_URL", format!("http://{}/graphql", target.address())),
         ("TARGET_SERVICE_RATE_LIMIT_INTERVAL_MS", "1000".to_owned()),
-        ("TARGET_SERVICE_RATE_LIMIT_REQUESTS_PER_INTERVAL", "50".to_owned()),
+        // Of all dispatchers together: slow enough that there is a backlog through every change of owners.
+        ("TARGET_SERVICE_RATE_LIMIT_REQUESTS_PER_INTERVAL", "120".to_owned()),
         // How fast events are accepted is not what is judged here.
         ("ACCEPT_TIMEOUT_MS", "10000".to_owned()),
         ("DELIVERY_IN_FLIGHT_MAX", IN_FLIGHT.to_string()),

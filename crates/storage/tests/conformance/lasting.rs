@@ -17,7 +17,7 @@ pub(crate) async fn migrating_again_changes_nothing(ground: &Ground) {
 }
 
 pub(crate) async fn two_processes_may_migrate_at_once(ground: &Ground) {
-    const TABLES: [&str; 11] = [
+    const TABLES: [&str; 12] = [
         "refresh_token",
         "session",
         "account",
@@ -27,6 +27,7 @@ pub(crate) async fn two_processes_may_migrate_at_once(ground: &Ground) {
         "dispatch_member",
         "dispatch_partition",
         "expired",
+        "pace_slot",
         "replay",
         "seaql_migrations",
     ];
