@@ -153,6 +153,12 @@ async fn a_request_that_was_long_on_its_way_counts_from_when_it_arrived() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_quarter_of_an_interval_on_the_way_is_counted_in_full() {
+    let (worst, _) = on_the_way(100, |number| Duration::from_millis(if (300..306).contains(&number) { 250 } else { 2 })).await;
+    assert!(worst <= 100, "{worst}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_target_that_takes_its_time_for_its_own_work_is_used_all_the_same() {
     let (_, used) = on_the_way(100, |number| Duration::from_millis(20 + u64::from(number * 7_919 % 180))).await;
     assert!(used >= 0.98, "{used}");

@@ -10,7 +10,7 @@
 
 /// How many parts an interval has.
 const PARTS: u64 = 1_024;
-/// How many parts of the future are kept: an arrival may be counted so much later than it was sent.
+/// How many parts of the future are kept: until its answer is there a request may be counted so much later than it was sent.
 const FUTURE: u64 = PARTS / 8;
 
 /// Requests of the last interval.
@@ -35,7 +35,7 @@ impl Window {
         Self { interval, part: interval.div_ceil(PARTS).max(1), counts: vec![0; length], oldest: 0, total: 0 }
     }
 
-    /// How far after its sending a request can be counted at most.
+    /// How far in the future a request can be counted at most.
     pub(super) const fn future(&self) -> u64 {
         self.part * FUTURE
     }
@@ -75,7 +75,7 @@ impl Window {
         }
     }
 
-    /// A request that was counted at `from` arrived at `to` at the latest.
+    /// A request that was counted at `from` arrived at `to` at the latest, which is not in the future.
     pub(super) fn shift(&mut self, from: u64, to: u64) {
         let part = from / self.part;
         if part < self.oldest {
@@ -85,7 +85,7 @@ impl Window {
             *count -= 1;
             self.total -= 1;
             if to / self.part >= self.oldest {
-                self.add(to.min(from.saturating_add(self.future())), 1);
+                self.add(to, 1);
             }
         }
     }
