@@ -187,6 +187,9 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
+        // What is written next stands below the view, not in it.
+        let last = self.terminal.get_frame().area().bottom().saturating_sub(1);
+        self.terminal.set_cursor_position((0, last)).ok();
         ratatui::restore();
     }
 }
