@@ -44,17 +44,16 @@ impl Asked {
     /// Reads it; the first thing that cannot be understood is told.
     pub(crate) fn understood(&self) -> Result<Search, Problem> {
         let said = |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
-        let wrong = |field: &str, must: &str| Problem::Malformed(format!("`{field}` must be {must}"));
-        let time = |field: &str, text: Option<String>| -> Result<Option<Moment>, Problem> {
-            text.map(|text| moment(&text).ok_or_else(|| wrong(field, "a time as RFC 3339 writes it"))).transpose()
-        };
+        let time =
+            |field: &str, text: Option<String>| -> Result<Option<Moment>, Problem> { text.map(|text| moment(field, &text)).transpose() };
         let (trace_id, event_id) = match said(&self.id) {
             Some(id) if is_trace(&id) => (Some(id), None),
             other => (None, other.map(EventId::new)),
         };
-        let state = said(&self.state).map(|word| State::parse(&word).ok_or_else(|| wrong("state", "a state of the journal")));
-        let reason = said(&self.reason).map(|word| DeadReason::parse(&word).ok_or_else(|| wrong("reason", "a reason of dead letters")));
-        let limit = said(&self.limit).map(|text| text.parse().map_err(|_| wrong("limit", "a whole number")));
+        let state = said(&self.state).map(|word| State::parse(&word).ok_or_else(|| Problem::wrong("state", "a state of the journal")));
+        let reason =
+            said(&self.reason).map(|word| DeadReason::parse(&word).ok_or_else(|| Problem::wrong("reason", "a reason of dead letters")));
+        let limit = said(&self.limit).map(|text| text.parse().map_err(|_| Problem::wrong("limit", "a whole number")));
         Ok(Search {
             source_id: said(&self.source).map(SourceId::new),
             event_id,
@@ -64,7 +63,9 @@ impl Asked {
             reason: reason.transpose()?,
             from: time("from", said(&self.from))?,
             to: time("to", said(&self.to))?,
-            after: said(&self.cursor).map(|text| place(&text).ok_or_else(|| wrong("cursor", "the `cursor` of a page"))).transpose()?,
+            after: said(&self.cursor)
+                .map(|text| place(&text).ok_or_else(|| Problem::wrong("cursor", "the `cursor` of a page")))
+                .transpose()?,
             limit: limit.transpose()?.unwrap_or(PAGE_USUAL),
         })
     }
@@ -76,9 +77,10 @@ fn is_trace(text: &str) -> bool {
 }
 
 /// Reads a time.
-fn moment(text: &str) -> Option<Moment> {
-    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    i64::try_from(time.unix_timestamp_nanos() / 1_000).ok().map(Moment::from_micros)
+pub(super) fn moment(field: &str, text: &str) -> Result<Moment, Problem> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok();
+    let micros = time.and_then(|time| i64::try_from(time.unix_timestamp_nanos() / 1_000).ok());
+    micros.map(Moment::from_micros).ok_or_else(|| Problem::wrong(field, "a time as RFC 3339 writes it"))
 }
 
 /// A page's end as text: moment, length of the source's id, the two ids.

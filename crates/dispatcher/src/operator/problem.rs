@@ -42,6 +42,11 @@ pub(crate) enum Problem {
 }
 
 impl Problem {
+    /// A part of the request is not what it must be.
+    pub(crate) fn wrong(field: &str, must: &str) -> Self {
+        Self::Malformed(format!("`{field}` must be {must}"))
+    }
+
     /// The storage did not answer; the log hears why.
     pub(crate) fn storage(error: &storage::Error) -> Self {
         tracing::warn!(error = sentence(error), "an operator's request failed: the storage does not answer");

@@ -1,15 +1,14 @@
 //! Replays: count what one would do, begin it, follow it, cancel it.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use events_proxy_core::{DeadReason, EventId, Moment, SourceId};
+use events_proxy_core::{DeadReason, EventId, SourceId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use storage::{Choice, NewReplay, Of, Replay};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use super::access::may_act;
+use super::events::moment;
 use super::{Office, Problem, signed_in};
 
 /// How much of the target's limit a replay may use when nobody says, in thousandths.
@@ -61,7 +60,8 @@ impl Order {
             Some("parked") => Of::Parked,
             Some(_) => return Err(Problem::Malformed("`of` must be dead or parked".to_owned())),
         };
-        let reason = said(self.reason).map(|word| DeadReason::parse(&word).ok_or_else(|| wrong("reason", "a reason of dead letters")));
+        let reason =
+            said(self.reason).map(|word| DeadReason::parse(&word).ok_or_else(|| Problem::wrong("reason", "a reason of dead letters")));
         let choice = Choice {
             of,
             source_id: said(self.source_id).map(SourceId::new),
@@ -77,21 +77,10 @@ impl Order {
     }
 }
 
-/// What a value must be.
-fn wrong(field: &str, must: &str) -> Problem {
-    Problem::Malformed(format!("`{field}` must be {must}"))
-}
-
-/// Reads a time.
-fn moment(field: &str, text: &str) -> Result<Moment, Problem> {
-    let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| wrong(field, "a time as RFC 3339 writes it"))?;
-    i64::try_from(time.unix_timestamp_nanos() / 1_000).map(Moment::from_micros).map_err(|_| wrong(field, "a time of our age"))
-}
-
 /// Reads a share in per cent; answers thousandths.
 fn percent(text: &str) -> Result<u16, Problem> {
     let percent: Option<u16> = text.parse().ok().filter(|percent| (1..=90).contains(percent));
-    percent.map(|percent| percent * 10).ok_or_else(|| wrong("sharePercent", "a whole number from 1 to 90"))
+    percent.map(|percent| percent * 10).ok_or_else(|| Problem::wrong("sharePercent", "a whole number from 1 to 90"))
 }
 
 /// `POST /operator/replays`.
