@@ -255,7 +255,7 @@ fn paced(limit: Limit) -> Duration {
 fn jitter(limit: Limit) -> Jitter {
     let earned = limit.interval * CREDIT_THOUSANDTHS / 1_000;
     let most = (limit.interval / 50).saturating_mul(limit.requests).max(limit.interval / 4);
-    Jitter::new(earned, most)
+    Jitter::new(earned, most, paced(limit) - limit.interval)
 }
 
 /// A clock that stands still until it is put forward, in nanoseconds.

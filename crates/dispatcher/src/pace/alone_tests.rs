@@ -153,6 +153,19 @@ async fn a_request_that_was_long_on_its_way_counts_from_when_it_arrived() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_way_that_is_shorter_than_all_before_breaks_nothing() {
+    // All that is known of the way is 3 ms when a request takes 8 ms to arrive, and the tenth after it none.
+    let trip = |number| match number {
+        20 => 8,
+        30 => 0,
+        _ => 3,
+    };
+    let (worst, used) = on_the_way(10, |number| Duration::from_millis(trip(number))).await;
+    assert!(worst <= 10, "{worst}");
+    assert!(used >= 0.98, "{used}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_quarter_of_an_interval_on_the_way_is_counted_in_full() {
     let (worst, _) = on_the_way(100, |number| Duration::from_millis(if (300..306).contains(&number) { 250 } else { 2 })).await;
     assert!(worst <= 100, "{worst}");

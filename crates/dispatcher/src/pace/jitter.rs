@@ -1,13 +1,14 @@
 //! What answers tell of when their requests arrived, and how much of the limit that knowledge may cost.
 //!
 //! ```text
-//!  sent ──▶ arrived ─ … ─▶ answered        the least round trip seen is what the way and the target always take;
-//!   │          ?              │            what a round trip took beyond it may have passed before the arrival
+//!  sent ──▶ arrived ─ … ─▶ answered        all of a round trip may have passed before the arrival; where even the least
+//!   │          ?              │            one seen is long, most of that is the target's own work, after the arrival
 //! ```
-//! Counting that excess makes the limit exact whatever the network does. A target that takes 20 to 200 ms for its own
-//! work looks like a slow network, though, and would cost much of the limit: so excess is paid from a credit that grows
-//! with every request. Rare delays are covered wholly, constant ones up to what the credit gives. What this process itself
-//! is late by, on a machine with too much to do, is no work of the target's, and costs no credit.
+//! Counting all of it makes the limit exact whatever the network does. A target that takes 20 to 200 ms for its own work
+//! looks like a slow network, though, and would cost much of the limit. So of the least round trip only as much counts as
+//! the slots give away in any case, and what a round trip took beyond it is paid from a credit that grows with every
+//! request: rare delays are covered wholly, constant ones up to what the credit gives. What this process itself is late by,
+//! on a machine with too much to do, is no work of the target's, and costs no credit.
 
 use std::time::Duration;
 
@@ -31,12 +32,14 @@ pub(super) struct Jitter {
     earned: Duration,
     /// The most that is saved up.
     most: Duration,
+    /// So much of the least round trip counts as time on the way too.
+    whole: Duration,
 }
 
 impl Jitter {
     /// Nothing is known yet; the credit is full, for the first requests open connections and take long.
-    pub(super) const fn new(earned: Duration, most: Duration) -> Self {
-        Self { least: (None, None), late: (Duration::ZERO, Duration::ZERO), seen: 0, credit: most, earned, most }
+    pub(super) const fn new(earned: Duration, most: Duration, whole: Duration) -> Self {
+        Self { least: (None, None), late: (Duration::ZERO, Duration::ZERO), seen: 0, credit: most, earned, most, whole }
     }
 
     /// A request was sent.
@@ -49,7 +52,7 @@ impl Jitter {
         self.late.1 = self.late.1.max(late);
     }
 
-    /// An answer came after so long: tells how much of that is beyond the least.
+    /// An answer came after so long: tells how much of that may have been the way there.
     pub(super) fn excess(&mut self, round_trip: Duration) -> Duration {
         let least = match (self.least, self.seen) {
             ((Some(last), present), _) => last.min(present.unwrap_or(last)),
@@ -63,7 +66,7 @@ impl Jitter {
             self.late = (self.late.1, Duration::ZERO);
             self.seen = 0;
         }
-        round_trip.saturating_sub(least)
+        round_trip.saturating_sub(least.saturating_sub(self.whole))
     }
 
     /// Takes so much from the credit, or what there is; tells how much it was. A request waits for the machine twice, here
@@ -89,7 +92,7 @@ mod tests {
 
     #[test]
     fn only_what_is_beyond_the_least_round_trip_counts_once_enough_were_seen() {
-        let mut jitter = Jitter::new(Duration::ZERO, ms(10));
+        let mut jitter = Jitter::new(Duration::ZERO, ms(10), Duration::ZERO);
         for _ in 0..BELIEVED {
             assert_eq!(jitter.excess(ms(50)), ms(50));
         }
@@ -97,8 +100,21 @@ mod tests {
     }
 
     #[test]
+    fn a_least_round_trip_that_costs_nothing_counts_as_the_way() {
+        let mut jitter = Jitter::new(Duration::ZERO, ms(10), ms(4));
+        for _ in 0..BELIEVED {
+            jitter.excess(ms(3));
+        }
+        assert_eq!(jitter.excess(ms(5)), ms(5));
+        for _ in 0..2 * GENERATION {
+            jitter.excess(ms(10));
+        }
+        assert_eq!(jitter.excess(ms(11)), ms(5));
+    }
+
+    #[test]
     fn a_way_that_became_longer_is_believed_after_two_generations() {
-        let mut jitter = Jitter::new(Duration::ZERO, ms(10));
+        let mut jitter = Jitter::new(Duration::ZERO, ms(10), Duration::ZERO);
         jitter.excess(ms(1));
         for _ in 0..2 * GENERATION {
             jitter.excess(ms(30));
@@ -108,7 +124,7 @@ mod tests {
 
     #[test]
     fn what_is_spent_was_earned() {
-        let mut jitter = Jitter::new(ms(2), ms(5));
+        let mut jitter = Jitter::new(ms(2), ms(5), Duration::ZERO);
         assert_eq!((jitter.spend(ms(4)), jitter.spend(ms(4)), jitter.spend(ms(4))), (ms(4), ms(1), ms(0)));
         for _ in 0..100 {
             jitter.earn();
@@ -118,7 +134,7 @@ mod tests {
 
     #[test]
     fn what_this_process_is_late_by_costs_nothing_until_it_is_long_past() {
-        let mut jitter = Jitter::new(Duration::ZERO, ms(5));
+        let mut jitter = Jitter::new(Duration::ZERO, ms(5), Duration::ZERO);
         jitter.late(ms(20));
         assert_eq!((jitter.spend(ms(43)), jitter.spend(ms(100)), jitter.spend(ms(30))), (ms(43), ms(42), ms(30)));
         for _ in 0..2 * GENERATION {

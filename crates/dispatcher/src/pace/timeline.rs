@@ -241,7 +241,7 @@ pub(super) struct Received {
 
 /// A credit for pushes: what is saved up covers a twentieth of an interval at once.
 fn jitter(limit: Limit) -> Jitter {
-    Jitter::new(limit.period() * CREDIT_THOUSANDTHS / 1_000 / limit.requests.max(1), limit.interval / 20)
+    Jitter::new(limit.period() * CREDIT_THOUSANDTHS / 1_000 / limit.requests.max(1), limit.interval / 20, limit.guard / 3)
 }
 
 /// A time as a difference.
