@@ -18,7 +18,6 @@ mod pacing;
 mod lasting;
 mod cable;
 mod absence;
-mod throughput;
 
 /// Makes a test of each law in a module for one database.
 macro_rules! tests_on {
