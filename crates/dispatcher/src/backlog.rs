@@ -17,6 +17,7 @@ use storage::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::desk::Desks;
+use crate::pace::{self, Pace};
 
 /// How often the backlog is looked at.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -30,8 +31,8 @@ pub(crate) struct Backlog {
     pub(crate) desks: Desks,
     /// Tells when.
     pub(crate) clock: Arc<dyn Clock>,
-    /// Requests per interval.
-    pub(crate) limit: (u32, Duration),
+    /// The target's limit.
+    pub(crate) pace: Arc<dyn Pace>,
     /// How long the topic keeps records; none when it keeps them until they are settled.
     pub(crate) retention: Option<Duration>,
     /// Whether the alarm is on.
@@ -40,8 +41,8 @@ pub(crate) struct Backlog {
 
 impl Backlog {
     /// The backlog of these partitions.
-    pub(crate) fn new(desks: Desks, clock: Arc<dyn Clock>, limit: (u32, Duration), retention: Option<Duration>) -> Self {
-        Self { desks, clock, limit, retention, alarm: Arc::default() }
+    pub(crate) fn new(desks: Desks, clock: Arc<dyn Clock>, pace: Arc<dyn Pace>, retention: Option<Duration>) -> Self {
+        Self { desks, clock, pace, retention, alarm: Arc::default() }
     }
 
     /// Looks at it until the process stops.
@@ -88,8 +89,8 @@ impl Backlog {
 
     /// How long the whole topic's backlog takes at the full limit.
     fn drain_time(&self) -> Duration {
-        let (requests, interval) = self.limit;
-        drain_time(self.desks.backlog(), requests, interval)
+        let limit = self.pace.limit();
+        drain_time(self.desks.backlog(), limit.requests, limit.interval)
     }
 
     /// Tells all of this to whoever reads the metrics.
@@ -104,7 +105,7 @@ impl Backlog {
             backlog.oldest().unwrap_or_default().as_secs_f64()
         });
         gauge("delivery.permitted.rate", "Requests per second that the target permits, over all replicas", |backlog| {
-            f64::from(backlog.limit.0) / backlog.limit.1.as_secs_f64()
+            pace::per_second(backlog.pace.limit())
         });
         gauge("backlog.drain.seconds", "How long the whole topic's backlog takes at the permitted rate", |backlog| {
             backlog.drain_time().as_secs_f64()

@@ -6,6 +6,7 @@
 //! GET  /operator/events[/SOURCE/ID]   search, and one event whole
 //! POST /operator/replays              begin a replay, or count what it would do
 //! GET, DELETE /operator/replays/ID    follow it, cancel it
+//! GET, PUT /operator/limit            the target's limit, for all replicas
 //! ```
 //! Whoever is not signed in learns nothing but that. The console (`console.rs`) shows the same to people.
 
@@ -13,6 +14,7 @@ pub(crate) mod access;
 mod document;
 pub(crate) mod events;
 pub(crate) mod figures;
+mod limit;
 mod overview;
 mod problem;
 pub(crate) mod replays;
@@ -28,6 +30,7 @@ use chassis::lifecycle::{OnFailure, Tasks};
 use storage::Store;
 use tokio::sync::{Semaphore, watch};
 
+use crate::pace::Pace;
 use crate::stack::Running;
 use figures::{Figures, Permitted, Watch};
 
@@ -49,8 +52,6 @@ pub(crate) struct Parts {
     topic: String,
     /// The target, for people.
     target: String,
-    /// Its limit: requests per interval.
-    limit: (u32, std::time::Duration),
     /// This replica.
     running: Running,
     /// Tells when.
@@ -69,7 +70,6 @@ impl Parts {
             store: parts.store.clone(),
             topic: parts.topic.clone(),
             target: target.to_string(),
-            limit: settings.limit,
             running,
             clock: Arc::clone(&parts.clock),
         }
@@ -88,7 +88,7 @@ pub(crate) struct Office {
     /// The target.
     pub(crate) target: String,
     /// Its limit.
-    pub(crate) permitted: Permitted,
+    pace: Arc<dyn Pace>,
     /// Fields of payloads that are not shown.
     pub(crate) masked: Vec<String>,
     /// Where traces are looked at; `{}` stands for the trace's id.
@@ -102,6 +102,11 @@ pub(crate) struct Office {
 }
 
 impl Office {
+    /// What the target permits, as it is now.
+    pub(crate) fn permitted(&self) -> Permitted {
+        Permitted::of(self.pace.limit())
+    }
+
     /// Where a trace is looked at.
     pub(crate) fn trace_url(&self, trace_id: &str) -> Option<String> {
         self.trace_ui.as_ref().map(|pattern| pattern.replace("{}", trace_id))
@@ -110,17 +115,17 @@ impl Office {
 
 /// The routes of operators and their console, for the private listener; the figures are asked for by a task.
 pub(crate) fn routes(parts: Parts, tasks: &Tasks) -> Routes {
-    let Parts { settings, store, topic, target, limit: (requests, interval), running, clock } = parts;
+    let Parts { settings, store, topic, target, running, clock } = parts;
+    let pace = Arc::clone(running.pace());
     let (newest, figures) = watch::channel(Arc::new(Figures::none(clock.now())));
     let watch = Watch { store: store.clone(), topic: topic.clone(), running, clock: Arc::clone(&clock), newest };
     tasks.spawn("watch the figures", OnFailure::Log, watch.watch(tasks.stopping()));
-    let permitted = Permitted { requests, interval_ms: u64::try_from(interval.as_millis()).unwrap_or(u64::MAX) };
     let office = web::Data::new(Office {
         operators: settings.operators(),
         store,
         topic,
         target,
-        permitted,
+        pace,
         masked: settings.masked,
         trace_ui: settings.trace_ui,
         figures,
@@ -143,6 +148,8 @@ pub(crate) fn routes(parts: Parts, tasks: &Tasks) -> Routes {
             .route("/operator/replays", web::get().to(replays::list))
             .route("/operator/replays/{id}", web::get().to(replays::one))
             .route("/operator/replays/{id}", web::delete().to(replays::cancel))
+            .route("/operator/limit", web::get().to(limit::tell))
+            .route("/operator/limit", web::put().to(limit::change))
             .route("/operator/openapi.json", web::get().to(document::document))
             .configure(crate::console::routes);
     })

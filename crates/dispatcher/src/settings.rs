@@ -1,5 +1,6 @@
 //! The settings of the dispatcher, judged once at the start.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use chassis::settings::{Reader, common};
@@ -10,6 +11,10 @@ use crate::path::Patience;
 
 /// A day.
 const DAY_SECONDS: u64 = 86_400;
+/// How many requests a limit may permit in its interval.
+pub(crate) const RATE_REQUESTS: RangeInclusive<u64> = 1..=10_000_000;
+/// How long a limit's interval may be, in milliseconds.
+pub(crate) const RATE_INTERVAL_MS: RangeInclusive<u64> = 1..=86_400_000;
 
 /// What the dispatcher needs to know.
 #[derive(Debug, Clone)]
@@ -51,8 +56,8 @@ impl Settings {
     pub fn read(reader: &mut Reader) -> Option<Self> {
         let target_url = target_url(reader);
         let timeout = reader.millis("target_service_timeout_ms", 1..=300_000);
-        let requests = reader.number("target_service_rate_limit_requests_per_interval", 1..=10_000_000);
-        let interval = reader.millis("target_service_rate_limit_interval_ms", 1..=86_400_000);
+        let requests = reader.number("target_service_rate_limit_requests_per_interval", RATE_REQUESTS);
+        let interval = reader.millis("target_service_rate_limit_interval_ms", RATE_INTERVAL_MS);
         let testing = testing(reader);
         let patience = patience(reader);
         let brand = reader.text("event_brand");
@@ -62,7 +67,7 @@ impl Settings {
         let order = reader.one_of("delivery_order", &[("none", Order::None), ("key", Order::Source)]);
         let terms = timeout.and_then(|timeout| terms(reader, timeout));
         let retention = reader.millis("queue_retention_ms", 60_000..=315_360_000_000);
-        let batch_max = reader.number("journal_batch_max", 1..=500);
+        let batch_max = reader.number("journal_batch_max", 1..=5_000);
         let operator = crate::operator::Settings::read(reader);
         let journal_days: Option<u32> = reader.number("journal_retention_days", 1..=3_650);
         if let (Some(retention), Some(days)) = (retention, journal_days)

@@ -39,7 +39,7 @@ const JOURNAL_INTERVAL: Duration = Duration::from_secs(3_600);
 /// How many notices may wait for the owner.
 const NOTICES_WAITING: usize = 64;
 /// The target's name, where the database knows its limit by it.
-const TARGET: &str = "target";
+pub(crate) const TARGET: &str = "target";
 
 /// What a dispatcher is made of.
 #[derive(Debug)]
@@ -164,7 +164,7 @@ impl Running {
             subscriber: parts.subscriber,
             store: parts.store.clone(),
         });
-        let backlog = Backlog::new(desks.clone(), parts.clock, parts.settings.limit, parts.retention);
+        let backlog = Backlog::new(desks.clone(), parts.clock, Arc::clone(&self.pace), parts.retention);
         backlog.tell(&parts.meter);
         self.desks.get_or_init(|| desks.clone());
         self.tasks.spawn("watch the backlog", OnFailure::Log, backlog.watch(parts.store.clone(), Arc::clone(&topic), stopping.clone()));
@@ -250,6 +250,11 @@ impl Running {
             }
         }
         Some(())
+    }
+
+    /// The limit.
+    pub(crate) fn pace(&self) -> &Arc<dyn Pace> {
+        &self.pace
     }
 
     /// The figures of this moment.

@@ -53,9 +53,10 @@ fn renderings(office: web::Data<Office>, place: OwnedSemaphorePermit) -> impl St
 
 /// The part that changes.
 fn live(figures: &Figures, office: &Office) -> Markup {
-    let permitted = office.permitted.per_second();
+    let limit = office.permitted();
+    let permitted = limit.per_second();
     let oldest = figures.oldest.map(|oldest| figures.at.since(oldest));
-    let drains_in = office.permitted.drain_time(figures.pending());
+    let drains_in = limit.drain_time(figures.pending());
     let settling = figures.settling.last().copied().unwrap_or_default();
     html! {
         (verdict(figures, oldest))

@@ -3,6 +3,8 @@
 use actix_web::HttpResponse;
 use serde_json::{Value, json};
 
+use crate::settings::{RATE_INTERVAL_MS, RATE_REQUESTS};
+
 /// `GET /operator/openapi.json`; it says nothing of any event, so anybody may read it.
 pub(super) async fn document() -> HttpResponse {
     HttpResponse::Ok().json(written())
@@ -21,6 +23,17 @@ fn written() -> Value {
             "security": [{ "bearer": [] }],
             "requestBody": { "required": true, "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Order" } } } },
             "responses": answers(201, &[400, 401, 403, 503]),
+        }),
+    );
+    let mut limit = reads("The target's limit", &[], &[401]);
+    add(
+        &mut limit,
+        "put",
+        &json!({
+            "summary": "Another limit for all replicas, without a restart; it stays until another one is configured",
+            "security": [{ "bearer": [] }],
+            "requestBody": { "required": true, "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Limit" } } } },
+            "responses": answers(200, &[400, 401, 403, 409, 503]),
         }),
     );
     let mut replay = reads("One replay", &["/id"], &[401, 404, 503]);
@@ -50,11 +63,16 @@ fn written() -> Value {
             "/operator/events/{source}/{id}": reads("One event, with its payload if it is dead or parked", &["/source", "/id"], &[401, 404, 503]),
             "/operator/replays": replays,
             "/operator/replays/{id}": replay,
+            "/operator/limit": limit,
         },
         "components": {
             "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } },
             "schemas": {
                 "Credentials": object(&["name", "secret"], &["name", "secret"]),
+                "Limit": { "type": "object", "required": ["requests", "intervalMs"], "properties": {
+                    "requests": { "type": "integer", "minimum": RATE_REQUESTS.start(), "maximum": RATE_REQUESTS.end() },
+                    "intervalMs": { "type": "integer", "minimum": RATE_INTERVAL_MS.start(), "maximum": RATE_INTERVAL_MS.end() },
+                } },
                 "Order": object(&["of", "sourceId", "eventId", "name", "reason", "from", "to", "sharePercent", "dryRun"], &[]),
                 "Problem": object(&["type", "title", "code", "detail"], &["type", "code", "detail"]),
             },

@@ -13,7 +13,7 @@ use chassis::clock::Clock;
 use chassis::lifecycle::{Cause, sentence};
 use events_proxy_core::Moment;
 use serde::Serialize;
-use storage::{DeadGroup, Store};
+use storage::{DeadGroup, Limit, Store};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -64,6 +64,11 @@ pub(crate) struct Permitted {
 }
 
 impl Permitted {
+    /// What a limit permits.
+    pub(super) fn of(limit: Limit) -> Self {
+        Self { requests: limit.requests, interval_ms: u64::try_from(limit.interval.as_millis()).unwrap_or(u64::MAX) }
+    }
+
     /// Requests per second.
     pub(crate) fn per_second(self) -> f64 {
         let millis = u32::try_from(self.interval_ms).unwrap_or(u32::MAX).max(1);

@@ -9,7 +9,7 @@ use super::{Office, Problem, signed_in};
 pub(super) async fn overview(request: HttpRequest, office: web::Data<Office>) -> Result<HttpResponse, Problem> {
     signed_in(&request, &office)?;
     let figures = office.figures.borrow().clone();
-    let pending = figures.pending();
+    let (pending, permitted) = (figures.pending(), office.permitted());
     Ok(HttpResponse::Ok().json(json!({
         "at": figures.at.to_string(),
         "trouble": figures.trouble,
@@ -18,9 +18,9 @@ pub(super) async fn overview(request: HttpRequest, office: web::Data<Office>) ->
         "parked": figures.parked,
         "dead": figures.dead_letters(),
         "oldestReceivedAt": figures.oldest.map(|oldest| oldest.to_string()),
-        "permitted": office.permitted,
-        "permittedPerSecond": office.permitted.per_second(),
-        "drainsInSeconds": office.permitted.drain_time(pending).as_secs(),
+        "permitted": permitted,
+        "permittedPerSecond": permitted.per_second(),
+        "drainsInSeconds": permitted.drain_time(pending).as_secs(),
         "arrivingPerSecond": figures.arriving.last(),
         "settlingPerSecond": figures.settling.last(),
         "replica": {
