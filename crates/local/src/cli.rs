@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::operate::{Limit, Replay};
 use crate::spool::Spool;
 
 /// What follows the options in `--help`.
@@ -44,6 +45,10 @@ pub struct Cli {
 pub enum Command {
     /// Look into a spool that no process uses: what is there, whether it reads, and take it out.
     Spool(Spool),
+    /// Bring dead or parked events on their way again, follow that, and end it.
+    Replay(Replay),
+    /// Tell or change the target's limit, for all replicas and without a restart.
+    Limit(Limit),
 }
 
 impl Command {
@@ -54,6 +59,8 @@ impl Command {
     pub fn run(&self, out: &mut impl Write) -> anyhow::Result<bool> {
         match self {
             Self::Spool(spool) => spool.run(out),
+            Self::Replay(replay) => replay.run(out),
+            Self::Limit(limit) => limit.run(out),
         }
     }
 }

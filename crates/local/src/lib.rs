@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod spool;
+pub mod operate;
 pub mod settings;
 pub mod demo;
 pub mod member;

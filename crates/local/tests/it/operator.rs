@@ -73,6 +73,14 @@ impl Proxy {
         (answer.status(), answer.json().await.unwrap())
     }
 
+    /// Runs `events-proxy` as a command for this one; tells its exit code and what it wrote.
+    async fn command(&self, secret: &str, args: &[&str]) -> (Option<i32>, String) {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_events-proxy"));
+        command.args(args).args(["--url", &self.private, "--name", "demo"]).env_clear().env("OPERATOR_SECRET", secret);
+        let output = command.output().await.unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    }
+
     /// A page as a signed-in browser sees it.
     async fn page(&self, token: &str, path: &str) -> String {
         let cookie = format!("events-proxy-operator={token}");
@@ -120,11 +128,49 @@ async fn dead_letters_are_counted_replayed_and_delivered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn orders_are_given_from_a_terminal() {
+    let machine = busy().await;
+    let directory = tempfile::tempdir().unwrap();
+    let (target_port, stop) = (free_port(), CancellationToken::new());
+    let refusing = target(target_port, true, stop.clone());
+    let proxy = Proxy::start(directory.path(), target_port).await;
+    let secret = proxy.operator["secret"].as_str().unwrap();
+    let source = Source::log_in(proxy.port).await;
+    assert_eq!(source.send_all("typed", 0..5, 2).await.len(), 5);
+    let dry = ["replay", "begin", "--reason", "refused", "--dry-run"];
+    until("all are dead and would be replayed", async || {
+        proxy.command(secret, &dry).await == (Some(0), "5 events would be replayed; nothing was done\n".to_owned())
+    })
+    .await;
+    stop.cancel();
+    refusing.stopped().await.unwrap();
+    let healed = target(target_port, false, CancellationToken::new());
+    let (code, told) = proxy.command(secret, &["replay", "begin", "--share", "90", "--follow"]).await;
+    assert!(code == Some(0) && told.contains("done       5 of 5 moved, 0 skipped, at most 90 %"), "{told}");
+    until("the target has every event", async || healed.numbers().distinct == 5).await;
+    let (code, listed) = proxy.command(secret, &["replay", "list"]).await;
+    assert!(code == Some(0) && listed.lines().count() == 1 && listed.contains("by demo at"), "{listed}");
+
+    let (code, told) = proxy.command(secret, &["limit", "40/1000"]).await;
+    assert_eq!((code, told.as_str()), (Some(0), "40 requests in 1000 ms, over all replicas\n"));
+    until("the changed limit is in force", async || proxy.command(secret, &["limit"]).await.1 == told).await;
+    for (secret, args, why) in [
+        (secret, ["limit", "0/1000"], "malformed_request"),
+        (secret, ["limit", "many"], "write REQUESTS/MILLISECONDS"),
+        ("guess", ["replay", "list"], "wrong_credentials"),
+    ] {
+        let (code, told) = proxy.command(secret, &args).await;
+        assert!(code == Some(1) && told.contains(why), "{told}");
+    }
+    drop(machine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn strangers_viewers_of_other_sites_and_wrong_orders_get_nothing() {
     let machine = busy().await;
     let directory = tempfile::tempdir().unwrap();
     let proxy = Proxy::start(directory.path(), free_port()).await;
-    for path in ["/operator/overview", "/operator/events", "/operator/dead", "/operator/replays", "/operator/partitions"] {
+    for path in ["/operator/overview", "/operator/events", "/operator/dead", "/operator/replays", "/operator/partitions", "/operator/limit"] {
         let answer = proxy.client.get(format!("{}{path}", proxy.private)).send().await.unwrap();
         assert_eq!(answer.status(), 401, "{path}");
     }
