@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use events_proxy_core::envelope::Record;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -50,6 +51,9 @@ pub struct Options {
     pub queue_bytes_max: usize,
     /// How many bytes of appends share one fsync; a larger append has its own.
     pub batch_bytes_max: usize,
+    /// How long after the beginning of one batch the next may begin: appends that nobody waits for gather meanwhile, and leave
+    /// the disk to those that somebody does. The first append after a pause goes at once.
+    pub gather: Duration,
     /// How many bytes all files may hold; beyond it appends are refused as [`AppendError::Full`].
     pub capacity_bytes: u64,
     /// How many bytes the file system keeps free; below it appends are refused as [`AppendError::LowSpace`]. 0 does not look.
@@ -63,6 +67,7 @@ impl Default for Options {
             queue_max: 4_096,
             queue_bytes_max: 32 << 20,
             batch_bytes_max: 1 << 20,
+            gather: Duration::ZERO,
             capacity_bytes: 8 << 30,
             free_bytes_min: 0,
         }

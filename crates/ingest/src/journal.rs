@@ -9,12 +9,16 @@ use std::time::Duration;
 use chassis::lifecycle::{OnFailure, Tasks};
 use storage::{PublishedRow, Store};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 
 use crate::metrics::Metrics;
 use chassis::lifecycle::sentence;
 
 /// How many batches of rows may wait.
 const QUEUE_BATCHES: usize = 256;
+/// How long rows gather for one transaction: the more it has, the less each of them costs, and a look-up may miss an event
+/// for as long.
+const GATHER: Duration = Duration::from_millis(200);
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -53,11 +57,12 @@ impl Journal {
     }
 }
 
-/// Writes what comes, several small batches together; each until it is written.
+/// Writes what comes, what gathers in a while together; each until it is written.
 async fn write(store: &Store, batch_max: usize, mut waiting: mpsc::Receiver<Vec<PublishedRow>>) {
     while let Some(mut rows) = waiting.recv().await {
+        let until = Instant::now() + GATHER;
         while rows.len() < batch_max {
-            let Ok(more) = waiting.try_recv() else { break };
+            let Ok(Some(more)) = timeout_at(until, waiting.recv()).await else { break };
             rows.extend(more);
         }
         let mut failures = 0_u32;

@@ -105,7 +105,7 @@ impl Settings {
         let in_flight_bytes_max = reader.number("accept_in_flight_bytes_max", 1_048_576..=8_589_934_592);
         let spool_dir = spool_dir(reader);
         let spool = spool(reader);
-        let journal_batch_max = reader.number("journal_batch_max", 1..=500);
+        let journal_batch_max = reader.number("journal_batch_max", 1..=5_000);
         let durability = durability(reader);
         let in_flight_max = reader.number("accept_in_flight_max", 1..=1_000_000);
         let sessions_per_minute = reader.number("auth_requests_per_minute", 1..=1_000_000);
