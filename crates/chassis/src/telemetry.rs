@@ -50,8 +50,6 @@ pub struct Options {
     pub replica: String,
     /// The base URL of an OTLP/HTTP receiver; without one no span is exported.
     pub otlp_endpoint: Option<String>,
-    /// The share of traces to record where the caller does not say, 0 to 1.
-    pub sample_ratio: f64,
     /// Where log lines go.
     pub log: LogOutput,
     /// What is logged: a level, or comma-separated `target=level`.
@@ -165,7 +163,8 @@ fn is_ours_to_trace(metadata: &Metadata<'_>) -> bool {
     metadata.is_span() && *metadata.level() <= Level::INFO
 }
 
-/// Makes what makes spans. Without a receiver a trace that starts here is not sampled: nobody would see it.
+/// Makes what makes spans. Which traces that start here are recorded is decided before, by [`Recorder`](crate::trace::Recorder);
+/// without a receiver none is.
 fn provider(options: &Options) -> Result<SdkTracerProvider, Error> {
     let resource = Resource::builder()
         .with_service_name(options.service)
@@ -175,7 +174,7 @@ fn provider(options: &Options) -> Result<SdkTracerProvider, Error> {
         ])
         .build();
     let root = match options.otlp_endpoint {
-        Some(_) => Sampler::TraceIdRatioBased(options.sample_ratio),
+        Some(_) => Sampler::AlwaysOn,
         None => Sampler::AlwaysOff,
     };
     let mut builder = SdkTracerProvider::builder().with_resource(resource).with_sampler(Sampler::ParentBased(Box::new(root)));

@@ -41,14 +41,7 @@ impl Kept {
 
 /// Options of a process that exports nothing.
 pub(super) fn options(log: LogOutput, log_filter: &str) -> Options {
-    Options {
-        service: "ingest",
-        replica: "ingest-0".to_owned(),
-        otlp_endpoint: None,
-        sample_ratio: 1.0,
-        log,
-        log_filter: log_filter.to_owned(),
-    }
+    Options { service: "ingest", replica: "ingest-0".to_owned(), otlp_endpoint: None, log, log_filter: log_filter.to_owned() }
 }
 
 /// Runs something under telemetry with these options; tells the lines it wrote.

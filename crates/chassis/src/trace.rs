@@ -2,9 +2,40 @@
 
 use events_proxy_core::TraceContext;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
+use rand::Rng;
 use tracing::Span;
 use tracing_opentelemetry::{OpenTelemetrySpanExt, SetParentError};
-use uuid::Uuid;
+
+/// Decides which requests are recorded. One that is not has a trace as well, and its context goes on, but no span: nobody
+/// would see it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Recorder {
+    /// The share of traces to record where the caller does not say; none where nothing is exported.
+    ratio: Option<f64>,
+}
+
+impl Recorder {
+    /// One that records a share of the traces that begin here, or nothing at all.
+    #[must_use]
+    pub const fn new(ratio: Option<f64>) -> Self {
+        Self { ratio }
+    }
+
+    /// Begins a request's part of its trace: its span, if it is recorded, and the context that goes on with the event.
+    pub fn begin(self, parent: Option<TraceContext>, span: impl FnOnce() -> Span) -> (Span, TraceContext) {
+        let recorded =
+            self.ratio.is_some_and(|ratio| parent.as_ref().map_or_else(|| rand::random::<f64>() < ratio, TraceContext::is_sampled));
+        if !recorded {
+            return (Span::none(), parent.unwrap_or_else(fresh));
+        }
+        let span = span();
+        if let Some(parent) = &parent {
+            adopt(&span, parent);
+        }
+        let context = context(&span);
+        (span, context)
+    }
+}
 
 /// Makes `span` a child of a span of another process. Call it right after the span was made, before it is entered,
 /// before it has children, and before [`context`] is asked: afterwards its trace is fixed.
@@ -47,11 +78,11 @@ fn written(context: &SpanContext) -> Option<TraceContext> {
     TraceContext::parse(&parent, Some(&context.trace_state().header()))
 }
 
-/// The context of a trace that nobody records. The version digits of the random parts keep them from being zero.
+/// The context of a trace that nobody records.
 fn fresh() -> TraceContext {
-    let (trace, span) = (Uuid::new_v4().simple().to_string(), Uuid::new_v4().simple().to_string());
-    let parent = format!("00-{trace}-{}-00", span.get(..16).unwrap_or_default());
-    TraceContext::parse(&parent, None).expect("invariant: two random UUIDs in hexadecimal make a valid parent")
+    let mut rng = rand::rng();
+    let parent = format!("00-{:032x}-{:016x}-00", rng.random_range(1..=u128::MAX), rng.random_range(1..=u64::MAX));
+    TraceContext::parse(&parent, None).expect("invariant: two numbers that are not zero make a valid parent")
 }
 
 #[cfg(test)]
@@ -59,7 +90,7 @@ mod tests {
     use events_proxy_core::TraceContext;
     use tracing::Span;
 
-    use super::{context, fresh, remote, written};
+    use super::{Recorder, context, fresh, remote, written};
 
     #[test]
     fn a_context_survives_the_sdk_unchanged() {
@@ -70,6 +101,35 @@ mod tests {
             let before = TraceContext::parse(parent, state).unwrap();
             assert_eq!(written(&remote(&before).unwrap()), Some(before));
         }
+    }
+
+    #[test]
+    fn a_request_that_is_not_recorded_goes_on_with_its_own_context_and_without_a_span() {
+        let parsed = |flags| TraceContext::parse(&format!("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-{flags}"), Some("a=1"));
+        for (ratio, parent) in [(None, parsed("01")), (None, parsed("00")), (Some(1.0), parsed("00")), (Some(0.0), None), (None, None)] {
+            let (span, context) = Recorder::new(ratio).begin(parent.clone(), || unreachable!("a span for nobody"));
+            assert!(span.is_none());
+            match parent {
+                Some(parent) => assert_eq!(context, parent),
+                None => assert!(!context.is_sampled()),
+            }
+        }
+    }
+
+    #[test]
+    fn where_somebody_looks_the_caller_decides_and_else_the_share() {
+        let sampled = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", None);
+        let made = |ratio, parent: &Option<TraceContext>| {
+            let mut made = false;
+            Recorder::new(Some(ratio)).begin(parent.clone(), || {
+                made = true;
+                Span::none()
+            });
+            made
+        };
+        assert!(made(0.0, &sampled) && made(1.0, &None));
+        let recorded = (0..1_000).filter(|_| made(0.3, &None)).count();
+        assert!((200..400).contains(&recorded), "{recorded} of 1000 at 0.3");
     }
 
     #[test]

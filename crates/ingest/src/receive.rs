@@ -66,11 +66,7 @@ pub(crate) struct NewEvent {
 )]
 pub(crate) async fn receive(request: HttpRequest, payload: web::Payload, shared: web::Data<Shared>) -> Result<HttpResponse, Reject> {
     let budget = Budget::new(shared.timeout);
-    let span = tracing::info_span!("receive");
-    if let Some(parent) = parent(&request) {
-        chassis::trace::adopt(&span, &parent);
-    }
-    let trace = chassis::trace::context(&span);
+    let (span, trace) = shared.recorder.begin(parent(&request), || tracing::info_span!("receive"));
     let path = lead(&request, payload, &shared, (budget, trace));
     path.instrument(span).await.inspect_err(|reject| shared.metrics.refused(reject))
 }
@@ -83,7 +79,7 @@ async fn lead(
     (budget, trace): (Budget, TraceContext),
 ) -> Result<HttpResponse, Reject> {
     let received_at = shared.clock.now();
-    let recorded = trace.is_sampled();
+    let recorded = !Span::current().is_none();
     let caller = stage(recorded, || tracing::info_span!("authenticate")).in_scope(|| authenticate(request, &shared.keys, received_at))?;
     let left = shared.events_quota.take(&caller.source_id).map_err(Reject::OverQuota)?;
     let (body, admitted) = body(request, payload, shared, budget).await?;

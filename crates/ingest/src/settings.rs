@@ -6,6 +6,7 @@ use std::time::Duration;
 use auth::access::judge_secret;
 use auth::password::judge_hash;
 use chassis::settings::{Reader, common};
+use chassis::trace::Recorder;
 use events_proxy_core::SourceId;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -53,6 +54,8 @@ pub struct Settings {
     pub spool_must_last: bool,
     /// Rows of the journal per write.
     pub journal_batch_max: usize,
+    /// Which requests are recorded.
+    pub recorder: Recorder,
 }
 
 /// What a 202 needs.
@@ -111,6 +114,7 @@ impl Settings {
         let sessions_per_minute = reader.number("auth_requests_per_minute", 1..=1_000_000);
         let failures_max = reader.number("auth_failures_max", 1..=1_000);
         let lock_out_max = reader.seconds("auth_lock_out_max_sec", 1..=86_400);
+        let recorder = common::recorder(reader);
         let production = common::is_production(reader);
         let durability = durability?;
         Some(Self {
@@ -133,6 +137,7 @@ impl Settings {
             spool: spool?,
             spool_must_last: production? && durability != Durability::Broker,
             journal_batch_max: journal_batch_max?,
+            recorder: recorder?,
         })
     }
 }

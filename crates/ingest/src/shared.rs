@@ -8,6 +8,7 @@ use auth::access::Keys;
 use auth::session::Sessions;
 use broker::log::Log;
 use chassis::clock::Clock;
+use chassis::trace::Recorder;
 use events_proxy_core::SourceId;
 use storage::Store;
 
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) body_bytes_max: usize,
     /// Tells when.
     pub(crate) clock: Arc<dyn Clock>,
+    /// Which requests are recorded.
+    pub(crate) recorder: Recorder,
     /// Counts.
     pub(crate) metrics: Metrics,
     /// The spool, and how far it is published.

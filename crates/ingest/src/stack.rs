@@ -174,6 +174,7 @@ fn shared(settings: &Settings, store: Store, accept: Accept, waiting: (Log, Prog
         timeout: settings.timeout,
         body_bytes_max: settings.body_bytes_max,
         clock: Arc::clone(&accept.clock),
+        recorder: settings.recorder,
         metrics: accept.metrics.clone(),
         accept,
         waiting,

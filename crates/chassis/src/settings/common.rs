@@ -8,6 +8,7 @@ use secrecy::SecretString;
 
 use super::Reader;
 use crate::telemetry::{self, LogOutput};
+use crate::trace::Recorder;
 
 /// How many partitions a topic has when nobody says.
 const PARTITIONS: u32 = 24;
@@ -108,7 +109,6 @@ pub fn shared_storage(reader: &mut Reader) -> Option<String> {
 
 /// What is told of the process `service`, and where.
 pub fn telemetry(reader: &mut Reader, service: &'static str, log: LogOutput) -> Option<telemetry::Options> {
-    let sample_ratio = reader.share("otel_traces_sampler_arg");
     let log_filter = reader.text("log_filter");
     if let Some(Err(error)) = log_filter.as_deref().map(telemetry::judge_filter) {
         reader.mistake("log_filter", error.to_string());
@@ -117,10 +117,16 @@ pub fn telemetry(reader: &mut Reader, service: &'static str, log: LogOutput) -> 
         service,
         replica: crate::replica::name(reader.optional_text("container_app_replica_name")),
         otlp_endpoint: reader.optional_text("otel_exporter_otlp_endpoint"),
-        sample_ratio: sample_ratio?,
         log,
         log_filter: log_filter?,
     })
+}
+
+/// Which requests are recorded: none where nobody collects traces.
+pub fn recorder(reader: &mut Reader) -> Option<Recorder> {
+    let ratio = reader.share("otel_traces_sampler_arg");
+    let endpoint = reader.optional_text("otel_exporter_otlp_endpoint");
+    ratio.map(|ratio| Recorder::new(endpoint.map(|_| ratio)))
 }
 
 /// How long a stop may take.

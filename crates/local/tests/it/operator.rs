@@ -170,7 +170,8 @@ async fn strangers_viewers_of_other_sites_and_wrong_orders_get_nothing() {
     let machine = busy().await;
     let directory = tempfile::tempdir().unwrap();
     let proxy = Proxy::start(directory.path(), free_port()).await;
-    for path in ["/operator/overview", "/operator/events", "/operator/dead", "/operator/replays", "/operator/partitions", "/operator/limit"] {
+    for path in ["/operator/overview", "/operator/events", "/operator/dead", "/operator/replays", "/operator/partitions", "/operator/limit"]
+    {
         let answer = proxy.client.get(format!("{}{path}", proxy.private)).send().await.unwrap();
         assert_eq!(answer.status(), 401, "{path}");
     }
