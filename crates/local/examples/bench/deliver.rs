@@ -122,7 +122,7 @@ impl Proxy {
         let program = this.parent().and_then(Path::parent).context("find the build's directory")?.join("events-proxy");
         let log = fs::File::create(data.join("log")).context("make a log file")?;
         let child = Command::new(program)
-            .args(["--no-source", "--log", "--data-dir"])
+            .args(["--no-source", "--no-target", "--log", "--data-dir"])
             .arg(data)
             .env_clear()
             .envs([("PORT", "0"), ("ADMIN_PORT", "0"), ("LOG_FILTER", "warn")])
