@@ -25,6 +25,7 @@ use tracing::{Dispatch, Level, Metadata};
 use tracing_subscriber::filter::{ParseError, Targets, filter_fn};
 use tracing_subscriber::prelude::*;
 
+use crate::trace;
 use sink::Sink;
 
 /// How long the end waits for spans to be exported.
@@ -122,6 +123,9 @@ pub fn judge_filter(filter: &str) -> Result<(), Error> {
 pub fn start(options: &Options) -> Result<Guard, Error> {
     crate::tls::install();
     let (dispatch, guard) = assemble(options, Box::new(io::stdout()))?;
+    if options.otlp_endpoint.is_some() {
+        opentelemetry::global::set_tracer_provider(guard.provider.clone());
+    }
     tracing::dispatcher::set_global_default(dispatch).map_err(|_| Error::AlreadyStarted)?;
     Ok(guard)
 }
@@ -131,7 +135,7 @@ fn assemble(options: &Options, output: Box<dyn Write + Send>) -> Result<(Dispatc
     let filter = parse(&options.log_filter)?;
     let provider = provider(options)?;
     let traces = tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer("events-proxy"))
+        .with_tracer(provider.tracer(trace::SCOPE))
         // Parents are found by spans of `tracing`; activating contexts at each poll would cost and give nothing.
         .with_context_activation(false)
         .with_tracked_inactivity(false)

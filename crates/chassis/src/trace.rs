@@ -1,10 +1,16 @@
 //! The bridge between an event's trace context, as it travels, and the spans of this process.
 
-use events_proxy_core::TraceContext;
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
+use std::time::{Duration, UNIX_EPOCH};
+
+use events_proxy_core::{Moment, TraceContext};
+use opentelemetry::global;
+use opentelemetry::trace::{Span as _, SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer};
 use rand::Rng;
 use tracing::Span;
 use tracing_opentelemetry::{OpenTelemetrySpanExt, SetParentError};
+
+/// Whose spans these are.
+pub(crate) const SCOPE: &str = "events-proxy";
 
 /// Decides which requests are recorded. One that is not has a trace as well, and its context goes on, but no span: nobody
 /// would see it.
@@ -58,6 +64,16 @@ pub fn context(span: &Span) -> TraceContext {
     let context = span.context();
     let span = context.span();
     written(span.span_context()).unwrap_or_else(fresh)
+}
+
+/// Tells of a wait that is over: a span of its own with its true start and end, where the trace is recorded.
+pub fn waited(name: &'static str, trace: &TraceContext, (from, to): (Moment, Moment)) {
+    let Some(parent) = remote(trace).filter(SpanContext::is_sampled) else { return };
+    let at = |moment: Moment| UNIX_EPOCH + Duration::from_micros(u64::try_from(moment.as_micros()).unwrap_or_default());
+    let context = opentelemetry::Context::new().with_remote_span_context(parent);
+    let tracer = global::tracer(SCOPE);
+    let mut span = tracer.span_builder(name).with_start_time(at(from)).start_with_context(&tracer, &context);
+    span.end_with_timestamp(at(to));
 }
 
 /// A context as the SDK holds it. A `tracestate` that the SDK does not take is left out.

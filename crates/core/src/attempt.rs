@@ -71,6 +71,12 @@ impl Attempt {
     pub const fn duration(&self) -> Duration {
         Duration::from_micros(self.duration_us)
     }
+
+    /// When the call was over.
+    #[must_use]
+    pub fn ended_at(&self) -> Moment {
+        self.started_at.plus(self.duration())
+    }
 }
 
 /// Why an event is dead.

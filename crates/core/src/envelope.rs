@@ -3,7 +3,7 @@
 //! ```text
 //! key      source id, a NUL, event id          the same event always meets the same partition
 //! payload  the event as JSON                   {"id","name","body","timestamp"}
-//! headers  schema-version event-id source-id received-at traceparent [tracestate]
+//! headers  schema-version event-id source-id received-at accepted-at traceparent [tracestate]
 //! ```
 //! A record that cannot be read is never an error that stops a partition: it becomes a dead row with its raw bytes.
 
@@ -15,6 +15,9 @@ use crate::{Event, Moment, SourceId, TraceContext};
 
 /// The version of this contract that is written. Readers accept it and the one before.
 pub const SCHEMA_VERSION: u16 = 1;
+
+/// The header that says when the record was handed to the disk or the broker, in microseconds; a reader can do without it.
+pub const ACCEPTED_AT: &str = "accepted-at";
 
 /// What a broker carries: opaque bytes with headers.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -28,6 +31,13 @@ pub struct Record {
 }
 
 impl Record {
+    /// When it was handed to the disk or the broker, if it says so.
+    #[must_use]
+    pub fn accepted_at(&self) -> Option<Moment> {
+        let text = std::str::from_utf8(self.headers.get(ACCEPTED_AT)?).ok()?;
+        text.parse().ok().map(Moment::from_micros)
+    }
+
     /// The record's size as bounds count it: key, payload and headers, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -12,7 +12,7 @@ use events_proxy_core::{Attempt, DeadReason, Envelope, Moment, Outcome};
 use storage::{End, Settled};
 use tokio::time::Instant;
 use tokio_retry::strategy::{ExponentialBackoff, jitter};
-use tracing::Instrument;
+use tracing::{Instrument, field};
 
 use crate::breaker::{Breaker, Pass};
 use crate::classify::Verdict;
@@ -91,8 +91,21 @@ impl Path {
     /// and the event comes again.
     pub(crate) async fn travel(&self, journey: Journey) -> Option<Settled> {
         let Journey { hold, envelope, record, place: (partition, offset), consumed_at, mut attempts, forgiven } = journey;
-        let span = tracing::info_span!("consume");
+        let span = tracing::info_span!(
+            "consume",
+            otel.kind = "consumer",
+            messaging.operation.name = "consume",
+            messaging.operation.r#type = "process",
+            messaging.destination.partition.id = partition,
+            messaging.kafka.offset = i64::try_from(offset).unwrap_or(i64::MAX),
+            source.id = envelope.source_id.as_str(),
+            event.id = envelope.event.id.as_str(),
+        );
         chassis::trace::adopt(&span, &envelope.trace);
+        match attempts.last() {
+            None => chassis::trace::waited("queue", &envelope.trace, (record.accepted_at().unwrap_or(envelope.received_at), consumed_at)),
+            Some(last) => chassis::trace::waited("parked", &envelope.trace, (last.ended_at(), self.clock.now())),
+        }
         let brand = span.in_scope(|| tracing::info_span!("enrich").in_scope(|| self.brands.enrich(&envelope.source_id)));
         let end = self.tries(&hold, (&envelope, &brand), &mut attempts, forgiven).instrument(span.clone()).await?;
         let trace_id = envelope.trace.trace_id().to_owned();
@@ -100,7 +113,7 @@ impl Path {
             self.metrics.died(envelope.event.id.as_str(), reason.as_str(), detail);
         }
         // The span of the settlement ends when the settlement is handed on; the commit itself serves many events.
-        let settle = span.in_scope(|| tracing::info_span!("settle"));
+        let settle = span.in_scope(|| tracing::info_span!("settle", event.state = end.state().as_str()));
         drop(settle);
         Some(Settled {
             source_id: envelope.source_id,
@@ -156,14 +169,31 @@ impl Path {
     /// One attempt, paid for by a slot; `None` when the partition is left before it was made.
     async fn once(&self, hold: &Hold, (envelope, brand): (&Envelope, &str), attempts: &mut Vec<Attempt>) -> Option<Verdict> {
         let (pass, slot) = self.leave(hold).await?;
-        let span = tracing::info_span!("deliver");
+        let span = tracing::info_span!(
+            "deliver",
+            otel.kind = "client",
+            otel.status_code = field::Empty,
+            http.request.method = "POST",
+            http.request.resend_count = i64::try_from(attempts.len()).unwrap_or(i64::MAX),
+            http.response.status_code = field::Empty,
+            graphql.operation.r#type = "mutation",
+            attempt.outcome = field::Empty,
+        );
         let trace = chassis::trace::context(&span);
         let in_flight = self.metrics.attempting();
         let (started_at, began) = (self.clock.now(), Instant::now());
         let number = u32::try_from(attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
         let order = Order { source: &envelope.source_id, event: &envelope.event, brand, trace: &trace, first: number == 1 };
-        let verdict = self.target.deliver(order).instrument(span).await;
+        let verdict = self.target.deliver(order).instrument(span.clone()).await;
         slot.answered();
+        span.record("attempt.outcome", verdict.outcome.as_str());
+        if let Some(status) = verdict.status {
+            span.record("http.response.status_code", i64::from(status));
+        }
+        if verdict.outcome != Outcome::Delivered {
+            span.record("otel.status_code", "ERROR");
+        }
+        drop(span);
         drop(in_flight);
         match verdict.outcome {
             Outcome::Delivered | Outcome::Refused | Outcome::Throttled => self.breaker.works(),

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use broker::log::{AppendError, Log};
 use chassis::clock::Clock;
-use events_proxy_core::envelope::Record;
+use events_proxy_core::envelope::{ACCEPTED_AT, Record};
 use events_proxy_core::{Envelope, partition};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -33,9 +33,6 @@ pub(crate) use budget::Budget;
 pub(crate) use overtaken::Overtaken;
 use straight::Shut;
 pub(crate) use straight::Straight;
-
-/// The header that says when the record was handed to the disk or the broker, in microseconds.
-pub(crate) const ACCEPTED_AT: &str = "accepted-at";
 
 /// Neither the disk nor the broker took the event in time.
 #[derive(Debug, Clone, Copy, thiserror::Error)]

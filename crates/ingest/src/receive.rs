@@ -6,12 +6,12 @@
 
 use actix_web::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use actix_web::web::{self, Bytes, BytesMut};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use events_proxy_core::{Envelope, EventId, TraceContext};
 use futures_util::StreamExt;
 use serde::Serialize;
 use tokio::time::timeout_at;
-use tracing::{Instrument, Span};
+use tracing::{Instrument, Span, field};
 use utoipa::ToSchema;
 
 use crate::accept::Budget;
@@ -66,9 +66,12 @@ pub(crate) struct NewEvent {
 )]
 pub(crate) async fn receive(request: HttpRequest, payload: web::Payload, shared: web::Data<Shared>) -> Result<HttpResponse, Reject> {
     let budget = Budget::new(shared.timeout);
-    let (span, trace) = shared.recorder.begin(parent(&request), || tracing::info_span!("receive"));
+    let (span, trace) = shared.recorder.begin(parent(&request), request_span);
     let path = lead(&request, payload, &shared, (budget, trace));
-    path.instrument(span).await.inspect_err(|reject| shared.metrics.refused(reject))
+    let answer = path.instrument(span.clone()).await.inspect_err(|reject| shared.metrics.refused(reject));
+    let status = answer.as_ref().map_or_else(ResponseError::status_code, HttpResponse::status);
+    span.record("http.response.status_code", i64::from(status.as_u16()));
+    answer
 }
 
 /// Leads a request through the stages.
@@ -85,6 +88,9 @@ async fn lead(
     let (body, admitted) = body(request, payload, shared, budget).await?;
     let event = stage(recorded, || tracing::info_span!("validate")).in_scope(|| validate(&body))?;
     let trace_id = trace.trace_id().to_owned();
+    if recorded {
+        Span::current().record("source.id", caller.source_id.as_str()).record("event.id", event.id.as_str());
+    }
     let envelope = Envelope { source_id: caller.source_id, event, received_at, trace };
     let accepting = shared.accept.accept(&envelope, budget).instrument(stage(recorded, || tracing::info_span!("accept")));
     accepting.await.map_err(|_| Reject::NoDurablePath)?;
@@ -94,6 +100,19 @@ async fn lead(
         response.insert_header(header);
     }
     Ok(response.json(Accepted { id: envelope.event.id, status: "accepted", trace_id }))
+}
+
+/// The span of a request.
+fn request_span() -> Span {
+    tracing::info_span!(
+        "receive",
+        otel.kind = "server",
+        http.request.method = "POST",
+        http.route = "/api/events",
+        http.response.status_code = field::Empty,
+        source.id = field::Empty,
+        event.id = field::Empty,
+    )
 }
 
 /// The span of a stage; none in a trace that nobody records, for the request's own span says which trace that is.

@@ -7,9 +7,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use events_proxy_core::envelope::Record;
-
-use super::ACCEPTED_AT;
+use events_proxy_core::envelope::{ACCEPTED_AT, Record};
 
 /// How many are remembered; beyond it the oldest is forgotten.
 const REMEMBERED_MAX: usize = 4_096;
@@ -77,9 +75,9 @@ impl Overtaken {
 
 #[cfg(test)]
 mod tests {
-    use events_proxy_core::envelope::Record;
+    use events_proxy_core::envelope::{ACCEPTED_AT, Record};
 
-    use super::{ACCEPTED_AT, Overtaken, REMEMBERED_MAX};
+    use super::{Overtaken, REMEMBERED_MAX};
 
     fn record(at: usize) -> Record {
         Record { key: b"shop\0a".to_vec(), payload: Vec::new(), headers: [(ACCEPTED_AT.to_owned(), at.to_string().into_bytes())].into() }

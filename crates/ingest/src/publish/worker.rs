@@ -16,7 +16,6 @@ use super::acks::Acks;
 use super::batch::{self, RECORDS};
 use super::lane::{Done, Inlet, Waiting};
 use super::refused::Refused;
-use crate::accept::ACCEPTED_AT;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 
@@ -62,7 +61,7 @@ impl Worker {
 
     /// Publishes a batch, in halves where it is too large; ends when each record is on the topic or kept as refused.
     async fn publish(&self, partition: u32, publisher: &dyn Publisher, batch: Vec<Waiting>) {
-        let spans: Vec<tracing::Span> = batch.iter().filter_map(|waiting| span(&waiting.record)).collect();
+        let spans: Vec<tracing::Span> = batch.iter().filter_map(|waiting| span(&waiting.record, partition)).collect();
         let (offsets, records): (Vec<u64>, Vec<Record>) = batch.into_iter().map(|waiting| (waiting.offset, waiting.record)).unzip();
         // Ranges of the batch, the next one last.
         let mut stack: Vec<Range<usize>> = std::iter::once(0..records.len()).collect();
@@ -129,7 +128,7 @@ fn row(record: &Record, published_at: Moment, place: (u32, u64)) -> Option<Publi
         name: named.name.into_owned(),
         trace_id: TraceContext::parse(text("traceparent")?, None)?.trace_id().to_owned(),
         received_at,
-        accepted_at: moment(ACCEPTED_AT).unwrap_or(received_at),
+        accepted_at: record.accepted_at().unwrap_or(received_at),
         published_at,
         partition: place.0,
         offset: place.1,
@@ -137,14 +136,20 @@ fn row(record: &Record, published_at: Moment, place: (u32, u64)) -> Option<Publi
 }
 
 /// The `publish` span of a record whose trace is recorded.
-fn span(record: &Record) -> Option<tracing::Span> {
+fn span(record: &Record, partition: u32) -> Option<tracing::Span> {
     let text = |name: &str| record.headers.get(name).and_then(|value| std::str::from_utf8(value).ok());
     let parent = text("traceparent")?;
     if parent.ends_with("-00") {
         return None;
     }
     let trace = TraceContext::parse(parent, text("tracestate"))?;
-    let span = tracing::info_span!("publish");
+    let span = tracing::info_span!(
+        "publish",
+        otel.kind = "producer",
+        messaging.operation.name = "publish",
+        messaging.operation.r#type = "send",
+        messaging.destination.partition.id = partition,
+    );
     chassis::trace::adopt(&span, &trace);
     Some(span)
 }

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as AttributeValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value::{IntValue, StringValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message;
 
 use crate::support::{Process, Source, Target, accounts, busy, free_port, listener, until};
@@ -53,7 +56,8 @@ async fn one_event_is_one_trace_from_the_source_to_the_target() {
     let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
     assert_eq!(source.send("traced", Some(&parent)).await, Some(202));
 
-    let expected = BTreeSet::from(["receive", "accept", "publish", "consume", "enrich", "pace", "deliver", "settle"].map(str::to_owned));
+    let expected =
+        BTreeSet::from(["receive", "accept", "publish", "queue", "consume", "enrich", "pace", "deliver", "settle"].map(str::to_owned));
     until("every stage's span has arrived", async || expected.is_subset(&named(&spans, TRACE))).await;
     let recorded = target.records();
     let traced = recorded.iter().find(|record| record["id"] == "traced").unwrap();
@@ -61,6 +65,13 @@ async fn one_event_is_one_trace_from_the_source_to_the_target() {
 
     let spans = spans.lock().unwrap();
     let of_trace: Vec<&Span> = spans.iter().filter(|span| hex(&span.trace_id) == TRACE).collect();
+    let one = |name: &str| *of_trace.iter().find(|span| span.name == name).unwrap();
+    let (receive, queue, consume, deliver) = (one("receive"), one("queue"), one("consume"), one("deliver"));
+    assert!(receive.start_time_unix_nano < queue.start_time_unix_nano && queue.start_time_unix_nano < queue.end_time_unix_nano);
+    assert!(queue.end_time_unix_nano < consume.end_time_unix_nano, "{queue:?} {consume:?}");
+    assert_eq!(receive.kind(), SpanKind::Server);
+    assert_eq!((deliver.kind(), attribute(deliver, "http.response.status_code")), (SpanKind::Client, Some(IntValue(200))));
+    assert_eq!(attribute(consume, "event.id"), Some(StringValue("traced".to_owned())));
     let ids: BTreeSet<&[u8]> = of_trace.iter().map(|span| span.span_id.as_slice()).collect();
     for span in of_trace {
         let known = ids.contains(span.parent_span_id.as_slice()) || hex(&span.parent_span_id) == "00f067aa0ba902b7";
@@ -73,6 +84,11 @@ async fn one_event_is_one_trace_from_the_source_to_the_target() {
 /// The names of the spans of a trace.
 fn named(spans: &Spans, trace: &str) -> BTreeSet<String> {
     spans.lock().unwrap().iter().filter(|span| hex(&span.trace_id) == trace).map(|span| span.name.clone()).collect()
+}
+
+/// An attribute of a span.
+fn attribute(span: &Span, key: &str) -> Option<AttributeValue> {
+    span.attributes.iter().find(|attribute| attribute.key == key)?.value.clone()?.value
 }
 
 /// Bytes as hexadecimal digits.
