@@ -92,7 +92,9 @@ queue: QUEUE_SASL_PASSWORD
 {{- if eq .component "ingest" }}
 accessToken: AUTH_ACCESS_TOKEN_SECRET
 accounts: PROXY_SERVICE_TEST_USERS_DATA
-{{- else }}
+{{- else if or .root.Values.secrets.operators.existingSecret .root.Values.secrets.operators.value }}
+# The dispatcher signs operators' tokens; without operators it signs nothing, and is not told the key.
+accessToken: AUTH_ACCESS_TOKEN_SECRET
 operators: OPERATOR_ACCOUNTS
 {{- end }}
 {{- end }}
