@@ -26,19 +26,25 @@ pub const BODY_CHARS_MAX: usize = 10_000;
 pub struct Timestamp(OffsetDateTime);
 
 impl Timestamp {
-    /// Reads RFC 3339, or epoch milliseconds written in digits; `None` if it is neither.
+    /// Reads RFC 3339, or epoch milliseconds written in digits; `None` if it is neither, or outside the years 0 to 9999.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text.parse::<i64>() {
             Ok(millis) => Self::from_epoch_millis(millis),
-            Err(_) => OffsetDateTime::parse(text, &Rfc3339).ok().and_then(|at| at.checked_to_offset(time::UtcOffset::UTC)).map(Self),
+            Err(_) => OffsetDateTime::parse(text, &Rfc3339).ok().and_then(Self::new),
         }
     }
 
-    /// Makes a timestamp from epoch milliseconds; `None` outside the years 0 to 9999, which RFC 3339 cannot write.
+    /// Makes a timestamp from epoch milliseconds; `None` outside the years 0 to 9999.
     #[must_use]
     pub fn from_epoch_millis(millis: i64) -> Option<Self> {
-        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()?;
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok().and_then(Self::new)
+    }
+
+    /// Keeps a time in UTC; `None` outside the years 0 to 9999, which RFC 3339 cannot write. An offset moves a time
+    /// over the edge: `0000-01-01T00:00:00+01:00` is of the year −1.
+    fn new(at: OffsetDateTime) -> Option<Self> {
+        let at = at.checked_to_offset(time::UtcOffset::UTC)?;
         (0..=9_999).contains(&at.year()).then_some(Self(at))
     }
 }

@@ -33,6 +33,24 @@ fn both_spellings_of_a_timestamp_mean_the_same() {
 }
 
 #[test]
+fn a_time_that_leaves_the_years_0_to_9999_in_utc_is_a_wrong_field() {
+    for (time, good) in [
+        ("0000-01-01T00:00:00Z", true),
+        ("0000-01-01T00:00:00-01:00", true),
+        ("0000-01-01T00:59:59.999999999+01:00", false),
+        ("0000-01-01T01:00:00+01:00", true),
+        ("9999-12-31T23:59:59.999999999Z", true),
+        ("9999-12-31T23:00:00-01:00", false),
+    ] {
+        let sent = body("\"i\"", "\"nn\"", "\"b\"", &format!("\"{time}\""));
+        match good {
+            true => assert!(Event::judge(&sent).is_ok(), "{time}"),
+            false => assert_eq!(wrong_fields(&sent), ["timestamp"], "{time}"),
+        }
+    }
+}
+
+#[test]
 fn every_mistake_is_listed_at_once() {
     assert_eq!(wrong_fields(b"{}"), ["body", "id", "name", "timestamp"]);
     assert_eq!(wrong_fields(&body("7", "\"x\"", "\"\"", "\"yesterday\"")), ["body", "id", "name", "timestamp"]);
@@ -66,6 +84,21 @@ proptest! {
     #[test]
     fn judging_never_fails_to_answer(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
         drop(Event::judge(&bytes));
+    }
+
+    #[test]
+    fn whatever_time_is_read_can_be_written(
+        year in prop_oneof![Just(0), Just(9_999), 0..=9_999],
+        (month, day) in prop_oneof![Just((1, 1)), Just((12, 31)), (1..=12, 1..=28)],
+        (hour, minute, second) in (0..24, 0..60, 0..60),
+        offset in (prop_oneof![Just('+'), Just('-')], 0..24, 0..60),
+    ) {
+        let (sign, hours, minutes) = offset;
+        let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{sign}{hours:02}:{minutes:02}");
+        if let Some(timestamp) = Timestamp::parse(&text) {
+            let written = serde_json::to_string(&timestamp).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Timestamp>(&written).unwrap(), timestamp, "{}", text);
+        }
     }
 
     #[test]
