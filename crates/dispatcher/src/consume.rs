@@ -2,7 +2,8 @@
 //!
 //! Laws: no offset is passed over silently: what cannot be read becomes a dead row, what has ended already is counted, and
 //! offsets that the topic dropped are an alarm and counted among the dead. What is read ahead is bounded, in records and in
-//! bytes. With an order, an event starts when the one before it of its source has ended.
+//! bytes. With an order, an event starts when the one before it of its source has ended. An event's task that breaks stops
+//! the process: another owner takes the partition over, instead of nobody noticing that it stands.
 //! Next: `crates/dispatcher/src/enrich.rs`.
 
 mod lanes;
@@ -18,7 +19,7 @@ use events_proxy_core::Envelope;
 use events_proxy_core::envelope::Record;
 use storage::{Expired, Store, Undecodable};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::own::hold::Hold;
 use crate::path::{Journey, Path};
@@ -66,29 +67,44 @@ pub(crate) struct Consumer {
     pub(crate) condition: Condition,
 }
 
-/// The partition is left.
-struct Left;
+/// Why reading ends.
+#[derive(Debug)]
+enum Stop {
+    /// The partition is left.
+    Left,
+    /// The task of an event broke: its offset would never be passed.
+    Broken(JoinError),
+}
 
 impl Consumer {
     /// Reads until the partition is left, then waits for the events under way.
     pub(crate) async fn consume(self, from: u64) -> Result<(), Cause> {
         let mut events = JoinSet::new();
         let mut lanes = Lanes::new(self.order);
-        self.read(from, &mut lanes, &mut events).await.err();
-        while let Some(ended) = events.join_next().await {
-            ended?;
+        let read = self.read(from, &mut lanes, &mut events).await;
+        let ended = match read {
+            Err(Stop::Broken(error)) => Err(error),
+            Ok(()) | Err(Stop::Left) => rest(events).await,
+        };
+        if ended.is_err() {
+            let (partition, unsettled_from) = (self.ledger.partition, self.ledger.committed());
+            tracing::error!(
+                partition,
+                unsettled_from,
+                "an event's task panicked: a mistake of ours; the process stops, and another owner goes on"
+            );
         }
-        Ok(())
+        Ok(ended?)
     }
 
-    /// Reads on and on; ends only when the partition is left.
-    async fn read(&self, mut from: u64, lanes: &mut Lanes, events: &mut JoinSet<()>) -> Result<(), Left> {
+    /// Reads on and on, until the partition is left or a task breaks.
+    async fn read(&self, mut from: u64, lanes: &mut Lanes, events: &mut JoinSet<()>) -> Result<(), Stop> {
         let mut pause = PAUSE.0;
         loop {
             while let Some(ended) = events.try_join_next() {
-                ended.map_err(|_| Left)?;
+                ended.map_err(Stop::Broken)?;
             }
-            self.room().await?;
+            self.room(events).await?;
             match self.unless_left(self.subscriber.fetch(self.ledger.partition, from, FETCH)).await? {
                 Ok(fetched) => {
                     self.condition.ready();
@@ -134,8 +150,8 @@ impl Consumer {
         }
     }
 
-    /// Waits until the window has room.
-    async fn room(&self) -> Result<(), Left> {
+    /// Waits until the window has room. A task that broke may be what it waits for.
+    async fn room(&self, events: &mut JoinSet<()>) -> Result<(), Stop> {
         loop {
             let smaller = self.ledger.smaller.notified();
             let has_room = {
@@ -145,12 +161,16 @@ impl Consumer {
             if has_room {
                 return Ok(());
             }
-            self.unless_left(smaller).await?;
+            // Both arms are cancel-safe: the first only waits, the second takes an end or nothing.
+            tokio::select! {
+                left = self.unless_left(smaller) => left?,
+                Some(ended) = events.join_next() => ended.map_err(Stop::Broken)?,
+            }
         }
     }
 
     /// Starts each record on its way.
-    async fn start(&self, records: Vec<Received>, lanes: &mut Lanes, events: &mut JoinSet<()>) -> Result<(), Left> {
+    async fn start(&self, records: Vec<Received>, lanes: &mut Lanes, events: &mut JoinSet<()>) -> Result<(), Stop> {
         let consumed_at = self.path.clock.now();
         let decoded: Vec<_> = records.into_iter().map(|received| (Envelope::decode(&received.record), received)).collect();
         let keys: Vec<Key> = decoded.iter().filter_map(|(envelope, _)| envelope.as_ref().ok()).map(key).collect();
@@ -206,7 +226,7 @@ impl Consumer {
     }
 
     /// The events among these that have ended before, or are parked; asks until the storage answers.
-    async fn over(&self, keys: &[Key]) -> Result<HashSet<Key>, Left> {
+    async fn over(&self, keys: &[Key]) -> Result<HashSet<Key>, Stop> {
         let (mut pause, mut failures) = (PAUSE.0, 0_u32);
         loop {
             if keys.is_empty() {
@@ -245,12 +265,24 @@ impl Consumer {
     }
 
     /// Waits for something, unless the partition is left.
-    async fn unless_left<T>(&self, wait: impl Future<Output = T>) -> Result<T, Left> {
-        self.hold.unless_left(wait).await.ok_or(Left)
+    async fn unless_left<T>(&self, wait: impl Future<Output = T>) -> Result<T, Stop> {
+        self.hold.unless_left(wait).await.ok_or(Stop::Left)
     }
+}
+
+/// Waits for the events under way.
+async fn rest(mut events: JoinSet<()>) -> Result<(), JoinError> {
+    while let Some(ended) = events.join_next().await {
+        ended?;
+    }
+    Ok(())
 }
 
 /// What identifies an event.
 fn key(envelope: &Envelope) -> Key {
     (envelope.source_id.clone(), envelope.event.id.clone())
 }
+
+#[cfg(test)]
+#[path = "consume_tests.rs"]
+mod tests;

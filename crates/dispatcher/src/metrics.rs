@@ -161,6 +161,16 @@ impl Metrics {
         tracing::warn!(event.id = event_id, reason, detail, "an event is dead: its payload and attempts are kept");
     }
 
+    /// Our own code broke on an event.
+    pub(crate) fn panicked(&self, event_id: &str, partition: u32, offset: u64) {
+        tracing::error!(
+            event.id = event_id,
+            partition,
+            offset,
+            "the delivery of an event panicked: a mistake of ours; the event is dead, others go on"
+        );
+    }
+
     /// The topic dropped records before they were read, and this is stored.
     pub(crate) fn expired(&self, records: u64) {
         self.0.dead.fetch_add(records, Ordering::Relaxed);

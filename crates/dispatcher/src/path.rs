@@ -1,14 +1,16 @@
 //! One event through enrich, pace and deliver, to how it ends this time.
 //!
 //! A throttle or an open breaker uses up no attempt. What may pass is tried again in place a few times, then parked; what
-//! the target refuses is dead at once.
+//! the target refuses is dead at once, and so is what makes our own delivery panic: it would do so wherever it comes next.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::clock::Clock;
 use events_proxy_core::envelope::Record;
 use events_proxy_core::{Attempt, DeadReason, Envelope, Moment, Outcome};
+use futures_util::FutureExt;
 use storage::{End, Settled};
 use tokio::time::Instant;
 use tokio_retry::strategy::{ExponentialBackoff, jitter};
@@ -78,6 +80,9 @@ pub(crate) struct Journey {
     pub(crate) forgiven: u32,
 }
 
+/// The delivery of an event panicked; the message went to stderr.
+struct Panicked;
+
 impl Journey {
     /// The same journey once more, for whoever may have to begin it anew.
     pub(crate) fn again(&self) -> Self {
@@ -107,7 +112,11 @@ impl Path {
             Some(last) => chassis::trace::waited("parked", &envelope.trace, (last.ended_at(), self.clock.now())),
         }
         let brand = span.in_scope(|| tracing::info_span!("enrich").in_scope(|| self.brands.enrich(&envelope.source_id)));
-        let end = self.tries(&hold, (&envelope, &brand), &mut attempts, forgiven).instrument(span.clone()).await?;
+        let tried = self.tries(&hold, (&envelope, &brand), &mut attempts, forgiven).instrument(span.clone()).await?;
+        let end = tried.unwrap_or_else(|Panicked| {
+            self.metrics.panicked(envelope.event.id.as_str(), partition, offset);
+            End::Dead { reason: DeadReason::AttemptsExhausted, detail: "its delivery panicked".to_owned() }
+        });
         let trace_id = envelope.trace.trace_id().to_owned();
         if let End::Dead { reason, detail } = &end {
             self.metrics.died(envelope.event.id.as_str(), reason.as_str(), detail);
@@ -134,14 +143,20 @@ impl Path {
     }
 
     /// Tries until it is clear how the event ends this time.
-    async fn tries(&self, hold: &Hold, event: (&Envelope, &str), attempts: &mut Vec<Attempt>, forgiven: u32) -> Option<End> {
+    async fn tries(
+        &self,
+        hold: &Hold,
+        event: (&Envelope, &str),
+        attempts: &mut Vec<Attempt>,
+        forgiven: u32,
+    ) -> Option<Result<End, Panicked>> {
         let mut pauses = backoff(self.patience);
         let mut in_place = 0_u32;
         loop {
-            let verdict = self.once(hold, event, attempts).await?;
+            let Ok(verdict) = self.once(hold, event, attempts).await? else { return Some(Err(Panicked)) };
             match verdict.outcome {
-                Outcome::Delivered => return Some(End::Delivered),
-                Outcome::Refused => return Some(End::Dead { reason: DeadReason::Refused, detail: verdict.detail }),
+                Outcome::Delivered => return Some(Ok(End::Delivered)),
+                Outcome::Refused => return Some(Ok(End::Dead { reason: DeadReason::Refused, detail: verdict.detail })),
                 Outcome::Throttled => {
                     let wait = verdict.retry_after.unwrap_or(THROTTLE).min(THROTTLE_MAX);
                     self.metrics.slots().throttled(wait);
@@ -154,10 +169,10 @@ impl Path {
                     in_place += 1;
                     let made = counted(attempts, forgiven);
                     if made >= self.patience.attempts_max {
-                        return Some(End::Dead { reason: DeadReason::AttemptsExhausted, detail: verdict.detail });
+                        return Some(Ok(End::Dead { reason: DeadReason::AttemptsExhausted, detail: verdict.detail }));
                     }
                     if in_place > self.patience.retries {
-                        return Some(End::Parked { next_attempt_at: self.clock.now().plus(self.parking(made)) });
+                        return Some(Ok(End::Parked { next_attempt_at: self.clock.now().plus(self.parking(made)) }));
                     }
                     let pause = pauses.next().unwrap_or(self.patience.backoff.1);
                     hold.unless_left(tokio::time::sleep(pause.max(verdict.retry_after.unwrap_or_default().min(THROTTLE_MAX)))).await?;
@@ -167,7 +182,12 @@ impl Path {
     }
 
     /// One attempt, paid for by a slot; `None` when the partition is left before it was made.
-    async fn once(&self, hold: &Hold, (envelope, brand): (&Envelope, &str), attempts: &mut Vec<Attempt>) -> Option<Verdict> {
+    async fn once(
+        &self,
+        hold: &Hold,
+        (envelope, brand): (&Envelope, &str),
+        attempts: &mut Vec<Attempt>,
+    ) -> Option<Result<Verdict, Panicked>> {
         let (pass, slot) = self.leave(hold).await?;
         let span = tracing::info_span!(
             "deliver",
@@ -184,7 +204,11 @@ impl Path {
         let (started_at, began) = (self.clock.now(), Instant::now());
         let number = u32::try_from(attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
         let order = Order { source: &envelope.source_id, event: &envelope.event, brand, trace: &trace, first: number == 1 };
-        let verdict = self.target.deliver(order).instrument(span.clone()).await;
+        let Ok(verdict) = AssertUnwindSafe(self.target.deliver(order).instrument(span.clone())).catch_unwind().await else {
+            // It says nothing of the target, so another may be the probe.
+            self.breaker.passed_over(pass);
+            return Some(Err(Panicked));
+        };
         slot.answered();
         span.record("attempt.outcome", verdict.outcome.as_str());
         if let Some(status) = verdict.status {
@@ -215,7 +239,7 @@ impl Path {
             attempts.pop();
         }
         attempts.push(attempt);
-        Some(verdict)
+        Some(Ok(verdict))
     }
 
     /// Leave to make one attempt, from the breaker and from the limit; `None` when the partition is left before.

@@ -218,6 +218,33 @@ async fn what_the_target_refuses_is_dead_at_once() {
     assert_eq!(scene.script.calls(), 1);
 }
 
+/// A target whose client breaks on one event.
+#[derive(Debug)]
+struct Poisoned(Script);
+
+#[async_trait]
+impl Deliver for Poisoned {
+    async fn deliver(&self, order: Order<'_>) -> Verdict {
+        assert_ne!(order.event.id.as_str(), "e-13", "poison");
+        self.0.deliver(order).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_on_which_our_code_panics_is_dead_and_neither_ends_others_nor_takes_the_probe() {
+    let script = Script::default();
+    script.says(&[Outcome::Delivered]);
+    let (path, _) = path(Box::new(Poisoned(script)), PATIENCE).await;
+    for _ in 0..5 {
+        path.breaker.fails(path.breaker.pass().await, "away");
+    }
+    let poison = path.travel(journey(13)).await.unwrap();
+    assert_eq!(poison.end, End::Dead { reason: DeadReason::AttemptsExhausted, detail: "its delivery panicked".to_owned() });
+    assert!(path.breaker.is_open(), "a panic says nothing of the target");
+    let next = timeout(Duration::from_secs(1), path.travel(journey(14))).await.unwrap().unwrap();
+    assert_eq!(next.end, End::Delivered);
+}
+
 #[tokio::test(start_paused = true)]
 async fn while_the_target_is_away_nothing_is_judged_and_then_everything_goes_on() {
     let scene = scene(&[Outcome::Unavailable]).await;
