@@ -5,12 +5,14 @@
 //! payload  the event as JSON                   {"id","name","body","timestamp"}
 //! headers  schema-version event-id source-id received-at accepted-at traceparent [tracestate]
 //! ```
-//! A record that cannot be read is never an error that stops a partition: it becomes a dead row with its raw bytes.
+//! A record that cannot be read is never an error that stops a partition: it becomes a dead row with its raw bytes. Others may
+//! write to the topic, so what is read is held to the same bounds as what ingest accepts.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::Invalid;
 use crate::{Event, Moment, SourceId, TraceContext};
 
 /// The version of this contract that is written. Readers accept it and the one before.
@@ -73,9 +75,9 @@ pub enum Undecodable {
     /// The writer is of a version this reader does not know.
     #[error("schema version {0} is not known here")]
     SchemaVersion(String),
-    /// The payload is no event.
+    /// The payload is no event, or one out of bounds.
     #[error("the payload is not an event")]
-    Payload(#[source] serde_json::Error),
+    Payload(#[source] Invalid),
 }
 
 impl Envelope {
@@ -118,9 +120,13 @@ impl Envelope {
         }
         let received_at = text("received-at")?.parse().map_err(|_| Undecodable::Header("received-at"))?;
         let trace = TraceContext::parse(text("traceparent")?, text("tracestate").ok()).ok_or(Undecodable::Header("traceparent"))?;
+        let source_id = SourceId::new(text("source-id")?);
+        if !source_id.is_in_bounds() {
+            return Err(Undecodable::Header("source-id"));
+        }
         Ok(Self {
-            source_id: SourceId::new(text("source-id")?),
-            event: serde_json::from_slice(&record.payload).map_err(Undecodable::Payload)?,
+            source_id,
+            event: Event::judge(&record.payload).map_err(Undecodable::Payload)?,
             received_at: Moment::from_micros(received_at),
             trace,
         })
@@ -148,10 +154,11 @@ mod tests {
     #[test]
     fn each_broken_part_is_named() {
         let good = envelope("a", "nn", "b", 1).encode().unwrap();
-        for (header, value) in [("received-at", "soon"), ("traceparent", "00-0"), ("source-id", "\u{fffd}")] {
+        let long = "s".repeat(129);
+        let sources = [b"\xff".as_slice(), b"", b"a\0b", long.as_bytes()].map(|source| ("source-id", source));
+        for (header, value) in [("received-at", b"soon".as_slice()), ("traceparent", b"00-0")].into_iter().chain(sources) {
             let mut record = good.clone();
-            let bytes = if header == "source-id" { vec![0xff] } else { value.as_bytes().to_vec() };
-            record.headers.insert(header.to_owned(), bytes);
+            record.headers.insert(header.to_owned(), value.to_vec());
             assert!(matches!(Envelope::decode(&record), Err(Undecodable::Header(name)) if name == header));
         }
         let mut record = good.clone();
@@ -161,11 +168,31 @@ mod tests {
         assert!(matches!(Envelope::decode(&record), Err(Undecodable::Payload(_))));
     }
 
+    #[test]
+    fn an_event_out_of_its_bounds_is_none_whoever_wrote_it() {
+        for (id, name, body, field) in [
+            ("x".repeat(4_000), "nn", "b", "id"),
+            ("nul\0".to_owned(), "nn", "b", "id"),
+            ("i".to_owned(), "n", "b", "name"),
+            ("i".to_owned(), "nn", "", "body"),
+        ] {
+            let error = Envelope::decode(&envelope(&id, name, body, 1).encode().unwrap()).unwrap_err();
+            let Undecodable::Payload(invalid) = error else { panic!("{error}") };
+            assert!(invalid.to_string().starts_with(&format!("`{field}` ")), "{invalid}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn an_envelope_survives_the_topic(id in ".{1,128}", name in ".{2,50}", body in ".{1,200}", millis in 0i64..4_000_000_000_000) {
-            let sent = envelope(&id, &name, &body, millis);
-            prop_assert_eq!(Envelope::decode(&sent.encode().unwrap()).unwrap(), sent);
+        fn what_is_accepted_survives_the_topic(
+            id in "\\PC{1,130}", name in ".{1,50}", body in ".{0,200}",
+            time in prop_oneof![Just(-62_167_219_200_000), Just(253_402_300_799_999), -62_167_219_200_000i64..253_402_300_799_999],
+        ) {
+            let asked = serde_json::json!({ "id": id, "name": name, "body": body, "timestamp": time });
+            if let Ok(event) = Event::judge(asked.to_string().as_bytes()) {
+                let sent = Envelope { event, ..envelope("i", "nn", "b", 1) };
+                prop_assert_eq!(Envelope::decode(&sent.encode().unwrap()).unwrap(), sent);
+            }
         }
 
         #[test]

@@ -11,9 +11,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::EventId;
+use crate::identity::ID_CHARS_MAX;
 
-/// The longest id, in characters.
-pub const ID_CHARS_MAX: usize = 128;
 /// The shortest name, in characters.
 pub const NAME_CHARS_MIN: usize = 2;
 /// The longest name, in characters.
@@ -126,7 +125,7 @@ pub enum Invalid {
     #[error("the body is not a JSON object: {0}")]
     NotAnObject(String),
     /// The object misses or breaks these fields; all of them are listed.
-    #[error("{} of the event's fields are wrong", .0.len())]
+    #[error("{}", told(.0))]
     Fields(Vec<FieldError>),
 }
 
@@ -144,6 +143,11 @@ impl Event {
             Err(report) => Err(Invalid::Fields(field_errors(&report))),
         }
     }
+}
+
+/// Names the wrong fields on one line.
+fn told(errors: &[FieldError]) -> String {
+    errors.iter().map(|FieldError { field, message }| format!("`{field}` {message}")).collect::<Vec<_>>().join(", ")
 }
 
 /// Says whether an id has 1–128 characters, none of them a control character.

@@ -16,6 +16,9 @@ pub struct EventId(String);
 #[serde(transparent)]
 pub struct SourceId(String);
 
+/// The longest id of either kind, in characters.
+pub const ID_CHARS_MAX: usize = 128;
+
 /// Gives a string newtype its constructor, accessor and `Display`.
 macro_rules! text_id {
     ($name:ident) => {
@@ -24,6 +27,12 @@ macro_rules! text_id {
             #[must_use]
             pub fn new(text: impl Into<String>) -> Self {
                 Self(text.into())
+            }
+
+            /// Says whether it has 1 to 128 characters, none of them a control character.
+            #[must_use]
+            pub fn is_in_bounds(&self) -> bool {
+                (1..=ID_CHARS_MAX).contains(&self.0.chars().count()) && !self.0.chars().any(char::is_control)
             }
 
             /// The id's text.

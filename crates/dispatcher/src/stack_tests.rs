@@ -10,7 +10,8 @@ use chassis::admin::Readiness;
 use chassis::clock::{Clock, SystemClock};
 use chassis::lifecycle::Tasks;
 use chassis::metrics::Registry;
-use events_proxy_core::{Envelope, Event, SourceId, TraceContext};
+use events_proxy_core::envelope::Record;
+use events_proxy_core::{DeadReason, Envelope, Event, SourceId, TraceContext};
 use secrecy::SecretString;
 use simulators::target::{Failure, Options, Outcome, Target};
 use storage::{Beat, Member, Store};
@@ -69,7 +70,7 @@ impl Ground {
 }
 
 /// An event on the topic.
-fn record(source: &str, id: &str) -> events_proxy_core::envelope::Record {
+fn record(source: &str, id: &str) -> Record {
     let event: Event =
         serde_json::from_str(&format!(r#"{{"id":"{id}","name":"ok","body":"b","timestamp":"2026-01-31T12:00:00Z"}}"#)).unwrap();
     let trace = TraceContext::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", None).unwrap();
@@ -122,6 +123,28 @@ async fn what_the_topic_dropped_is_counted_among_the_dead_and_the_rest_is_delive
     assert_eq!((ground.target.numbers().distinct, running.numbers().dead), (20, 10));
     assert_eq!(ground.store.expired("events").await.unwrap(), 10);
     assert!(ground.registry.render().contains("events_expired_total 10"));
+    running.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_are_no_events_of_ours_are_dead_and_the_partition_goes_on() {
+    let ground = Ground::new(Options::default()).await;
+    ground.publish("shop", 0..1).await;
+    let noise = Record { payload: b"<html>".to_vec(), ..record("shop", "noise") };
+    let tombstone = Record::default();
+    // An index of PostgreSQL takes no more than 2,704 bytes.
+    let long = record("shop", &"x".repeat(4_000));
+    let foreign = [noise, tombstone, long];
+    ground.topic.publish(0, &foreign).await.unwrap();
+    ground.publish("shop", 1..2).await;
+    let (running, _) = ground.start("one", Order::None);
+    until("everything is settled", async || running.committed().get(&0) == Some(&5)).await;
+    assert_eq!((ground.target.numbers().distinct, running.numbers().dead), (2, 3));
+    let mut letters = ground.store.dead_letters(10).await.unwrap();
+    letters.sort_by_key(|letter| letter.offset);
+    for (letter, record) in letters.iter().zip(&foreign) {
+        assert_eq!((letter.reason, &letter.record, &letter.event_id), (DeadReason::Undecodable, record, &None));
+    }
     running.stop(Duration::from_secs(5)).await;
 }
 

@@ -207,7 +207,7 @@ fn accounts(reader: &mut Reader) -> Option<Vec<Seed>> {
             reader.mistake(KEY, format!("account {place}: {what}"));
             good = false;
         };
-        if !(1..=128).contains(&seed.id.chars().count()) || seed.id.chars().any(|c| c.is_control() || c == '/') {
+        if !SourceId::new(seed.id.as_str()).is_in_bounds() || seed.id.contains('/') {
             wrong("`id` must have 1 to 128 printable characters and no `/`");
         }
         if !(1..=auth::session::AUTH_ID_BYTES_MAX).contains(&seed.auth_id.len()) {
