@@ -1,5 +1,6 @@
 //! The settings of ingest, judged once at the start.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -202,6 +203,7 @@ fn accounts(reader: &mut Reader) -> Option<Vec<Seed>> {
     const KEY: &str = "proxy_service_test_users_data";
     let seeds: Vec<Seed> = reader.json(KEY)?.unwrap_or_default();
     let mut good = true;
+    let (mut ids, mut log_ins) = (HashMap::new(), HashMap::new());
     for (place, seed) in seeds.iter().enumerate() {
         let mut wrong = |what: &str| {
             reader.mistake(KEY, format!("account {place}: {what}"));
@@ -212,6 +214,13 @@ fn accounts(reader: &mut Reader) -> Option<Vec<Seed>> {
         }
         if !(1..=auth::session::AUTH_ID_BYTES_MAX).contains(&seed.auth_id.len()) {
             wrong("`authId` must have 1 to 512 bytes");
+        }
+        // Of two with one id the later would replace the earlier; of two with one log-in the storage takes the earlier alone.
+        if let Some(earlier) = ids.insert(seed.id.as_str(), place) {
+            wrong(&format!("`id` is that of account {earlier} too"));
+        }
+        if let Some(earlier) = log_ins.insert(seed.auth_id.as_str(), place) {
+            wrong(&format!("`authId` is that of account {earlier} too"));
         }
         if let Err(unfit) = judge_hash(&seed.secret) {
             wrong(&format!("`secret`: {unfit}"));

@@ -122,6 +122,29 @@ async fn a_source_over_its_quota_reads_its_limits_also_in_the_refusal() {
 }
 
 #[test]
+fn every_mistake_of_an_account_is_told_and_two_never_share_an_id_or_a_log_in() {
+    let hash = "$2b$04$abcdefghijklmnopqrstuu5LbyRbNzZqNhLLz9vGqPfv7jMh9dFYm";
+    let account = |id: &str, auth_id: &str, secret: &str| json!({ "id": id, "authId": auth_id, "secret": secret });
+    let told = |accounts: serde_json::Value| {
+        let mut reader = Settings::from_pairs([("PROXY_SERVICE_TEST_USERS_DATA", accounts.to_string())]).reader();
+        let read = ingest::settings::Settings::read(&mut reader);
+        let mistakes = reader.finish().err().map(|mistakes| mistakes.to_string());
+        assert_eq!(read.is_none(), mistakes.is_some());
+        mistakes.unwrap_or_default()
+    };
+    assert_eq!(told(json!([account("a", "one", hash), account("b", "two", hash)])), "");
+    let shared = told(json!([account("a", "one", hash), account("b", "two", hash), account("c", "one", hash), account("b", "four", hash)]));
+    for expected in ["account 2: `authId` is that of account 0", "account 3: `id` is that of account 1"] {
+        assert!(shared.contains(expected), "{expected} is missing in {shared}");
+    }
+    let wrong = told(json!([account("", "", "plain"), account("a/b", "two", hash), account("nul\0", "three", hash)]));
+    for expected in ["account 0: `id`", "account 0: `authId`", "account 0: `secret`", "account 1: `id`", "account 2: `id`"] {
+        assert!(wrong.contains(expected), "{expected} is missing in {wrong}");
+    }
+    assert!(!wrong.contains("plain") && !shared.contains("one"), "{wrong} {shared}");
+}
+
+#[test]
 fn unsafe_pairs_of_settings_are_refused() {
     let production = [("ENVIRONMENT_PROFILE", "production"), ("AUTH_ACCESS_TOKEN_SECRET", "b1946ac92492d2347c6235b4d2611184")];
     let table: [(&[(&str, &str)], &str); 5] = [
