@@ -137,7 +137,8 @@ pub(crate) fn payload(record: &Record, masked: &[String]) -> Value {
     }
 }
 
-/// Masks fields of those names wherever they stand, in a body that is JSON itself too.
+/// Masks fields of those names wherever they stand, in text that is JSON itself too. Such text is written anew: as it was
+/// sent, it may hold a field twice, of which the parser knows one.
 fn mask(value: Value, masked: &[String]) -> Value {
     match value {
         Value::Object(fields) => {
@@ -149,10 +150,11 @@ fn mask(value: Value, masked: &[String]) -> Value {
             Value::Object(fields.into_iter().map(shown).collect())
         }
         Value::Array(values) => Value::Array(values.into_iter().map(|value| mask(value, masked)).collect()),
-        Value::String(ref text) if text.starts_with('{') => {
-            serde_json::from_str(text).map_or(value.clone(), |inner: Value| Value::String(mask(inner, masked).to_string()))
-        }
-        Value::String(_) | Value::Number(_) | Value::Bool(_) | Value::Null => value,
+        Value::String(text) => match serde_json::from_str::<Value>(&text) {
+            Ok(inner @ (Value::Object(_) | Value::Array(_) | Value::String(_))) => Value::String(mask(inner, masked).to_string()),
+            Ok(Value::Number(_) | Value::Bool(_) | Value::Null) | Err(_) => Value::String(text),
+        },
+        Value::Number(_) | Value::Bool(_) | Value::Null => value,
     }
 }
 
@@ -229,5 +231,24 @@ mod tests {
         let shown = payload(&record, &["card".to_owned()]).to_string();
         assert!(!shown.contains("4111") && shown.contains("Bern"), "{shown}");
         assert_eq!(shown.matches("•••").count(), 2, "{shown}");
+    }
+
+    #[test]
+    fn a_body_is_masked_in_whatever_json_it_is_written() {
+        let shown = |body: &str| {
+            let record = Record { payload: serde_json::json!({ "body": body }).to_string().into_bytes(), ..Record::default() };
+            payload(&record, &["card".to_owned()])["body"].as_str().unwrap().to_owned()
+        };
+        let object = r#"{"card":"4111"}"#;
+        let text = serde_json::to_string(object).unwrap();
+        for body in [&format!(" \n{object}"), &format!("[{object}]"), &format!("\t[[1, {object}]]"), &text, &format!("[{text}]")] {
+            let shown = shown(body);
+            assert!(!shown.contains("4111") && shown.contains("•••"), "{body} is shown as {shown}");
+        }
+        for body in ["", "card 4111", "1e5", " true", r#"{"card":"#] {
+            assert_eq!(shown(body), body);
+        }
+        let twice = format!(r#"{{"a":{object},"a":1}}"#);
+        assert_eq!(shown(&twice), r#"{"a":1}"#);
     }
 }
