@@ -116,9 +116,11 @@ impl Settings {
         let target_url = reader.text("target_service_graphql_url");
         let target_port = target_url.as_deref().map_or(Some(None), |url| target_port(reader, url, cli));
         let limit = limit(reader);
+        let fit = simulators_fit(reader, cli);
         let port: u16 = port?;
         let source = source(reader, cli, port);
         let (queue, partitions) = queue?;
+        fit?;
         Some(Self {
             ingest: ingest?,
             dispatcher: dispatcher?,
@@ -176,6 +178,21 @@ fn limit(reader: &mut Reader) -> Option<Limit> {
     let requests = reader.number("target_service_rate_limit_requests_per_interval", 1..=10_000_000);
     let interval = reader.millis("target_service_rate_limit_interval_ms", 1..=86_400_000);
     Some(Limit { requests: requests?, interval: interval? })
+}
+
+/// Whether the profile lets those simulators run that shall: made-up events are nothing for production, and a target that is none
+/// would take real ones.
+fn simulators_fit(reader: &mut Reader, cli: &Cli) -> Option<()> {
+    let production = common::is_production(reader)?;
+    let wanted: Vec<&str> = [("--no-source", cli.no_source), ("--no-target", cli.no_target)]
+        .into_iter()
+        .filter_map(|(option, given)| (production && !given).then_some(option))
+        .collect();
+    if wanted.is_empty() {
+        return Some(());
+    }
+    reader.mistake("environment_profile", format!("must not be production with simulators: it wants {}", wanted.join(" and ")));
+    None
 }
 
 /// The simulated source, unless it shall not run.

@@ -37,6 +37,26 @@ fn all_wrong_settings_are_told_together_and_nothing_starts() {
 }
 
 #[test]
+fn production_refuses_simulators_and_says_how_to_run_without() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    // One mistake more, so that nothing starts where the simulators are none.
+    let settings =
+        [("ENVIRONMENT_PROFILE", "production"), ("AUTH_ACCESS_TOKEN_SECRET", "b1946ac92492d2347c6235b4d2611184"), ("PORT", "seventy")];
+    let (source, target) = ("--no-source", "--no-target");
+    for (given, wanted) in [(vec![], vec![source, target]), (vec![source], vec![target]), (vec![target], vec![source])] {
+        let args = [vec!["--data-dir", data.to_str().unwrap()], given].concat();
+        let (code, text) = run(&settings, &args);
+        let told = format!("ENVIRONMENT_PROFILE (environment) must not be production with simulators: it wants {}", wanted.join(" and "));
+        assert_eq!(code, Some(64), "{text}");
+        assert!(text.lines().any(|line| line.trim() == told), "`{told}` is missing in\n{text}");
+    }
+    let (_, text) = run(&settings, &["--data-dir", data.to_str().unwrap(), source, target]);
+    assert!(text.contains("PORT") && !text.contains("ENVIRONMENT_PROFILE"), "{text}");
+    assert!(!data.exists(), "something was written in spite of wrong settings");
+}
+
+#[test]
 fn an_unknown_option_is_a_usage_error() {
     let (code, text) = run(&[], &["--no-sauce"]);
     assert_eq!(code, Some(64), "{text}");
