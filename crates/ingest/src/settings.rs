@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use auth::access::judge_secret;
+use auth::operator::Operators;
 use auth::password::judge_hash;
 use chassis::settings::{Reader, common};
 use chassis::trace::Recorder;
@@ -97,7 +98,7 @@ impl Settings {
     pub fn read(reader: &mut Reader) -> Option<Self> {
         let token_secret = token_secret(reader);
         let issuer = reader.text("auth_issuer");
-        let audience = reader.text("auth_audience");
+        let audience = audience(reader);
         let access_lifetime = reader.seconds("auth_access_token_expires_in_sec", 1..=86_400);
         let refresh_lifetime = reader.seconds("auth_refresh_token_expires_in_sec", 1..=31_536_000);
         let trusted_proxies = trusted_proxies(reader);
@@ -184,6 +185,17 @@ fn token_secret(reader: &mut Reader) -> Option<SecretString> {
         return None;
     }
     Some(secret.unwrap_or_else(auth::access::random_secret))
+}
+
+/// The audience of sources' tokens: any but the operators', for one key signs both.
+fn audience(reader: &mut Reader) -> Option<String> {
+    const KEY: &str = "auth_audience";
+    let audience = reader.text(KEY)?;
+    if audience == Operators::AUDIENCE {
+        reader.mistake(KEY, "must not be that of operators' tokens: a source would be the operator of its name");
+        return None;
+    }
+    Some(audience)
 }
 
 /// The proxies whose headers are believed.
