@@ -2,30 +2,16 @@
 
 use std::path::Path;
 
-use anyhow::Context;
-
-use crate::{Findings, shown};
-
-/// Directories whose documents are not ours.
-const FOREIGN: [&str; 4] = ["target", ".git", ".dev", "data"];
+use crate::{Findings, documents, shown};
 
 /// Checks every Markdown file below the workspace's directory.
 pub(crate) fn check(root: &Path) -> anyhow::Result<Findings> {
-    let (mut waiting, mut findings) = (vec![root.to_path_buf()], Findings::new());
-    while let Some(directory) = waiting.pop() {
-        for entry in std::fs::read_dir(&directory).with_context(|| format!("read {}", directory.display()))? {
-            let path = entry?.path();
-            if path.is_dir() {
-                let foreign = path.file_name().is_some_and(|name| FOREIGN.iter().any(|foreign| name == *foreign));
-                waiting.extend((!foreign).then_some(path));
-            } else if path.extension().is_some_and(|extension| extension == "md") {
-                let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-                let broken = targets(&text).filter(|target| !exists(&directory, target));
-                findings.extend(broken.map(|target| format!("{}: links to {target}, which does not exist", shown(root, &path))));
-            }
-        }
+    let mut findings = Findings::new();
+    for (path, text) in documents(root)? {
+        let directory = path.parent().unwrap_or(root);
+        let broken = targets(&text).filter(|target| !exists(directory, target));
+        findings.extend(broken.map(|target| format!("{}: links to {target}, which does not exist", shown(root, &path))));
     }
-    findings.sort();
     Ok(findings)
 }
 

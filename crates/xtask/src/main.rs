@@ -3,6 +3,8 @@
 //! Each check returns every finding at once, as `path: what is wrong`; one finding fails the run.
 
 mod arrows;
+mod citations;
+mod dependencies;
 mod links;
 mod reference;
 mod shape;
@@ -30,11 +32,13 @@ fn main() -> anyhow::Result<ExitCode> {
 
 /// Runs every check and prints what each found.
 fn check(root: &Path) -> anyhow::Result<ExitCode> {
-    let checks: [(&str, Findings); 5] = [
+    let checks: [(&str, Findings); 7] = [
         ("stage chain", stages::check(root)?),
         ("crate arrows", arrows::check(root)?),
         ("shape of files", shape::check(root)?),
         ("links of documents", links::check(root)?),
+        ("cited tests", citations::check(root)?),
+        ("reasons for dependencies", dependencies::check(root)?),
         ("reference of settings", reference::check(root)?),
     ];
     let mut out = io::stdout().lock();
@@ -64,6 +68,28 @@ fn sources(root: &Path) -> anyhow::Result<Vec<(PathBuf, String)>> {
             if path.is_dir() {
                 waiting.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+                found.push((path, text));
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Directories whose documents are not ours.
+const FOREIGN: [&str; 4] = ["target", ".git", ".dev", "data"];
+
+/// Every Markdown file of the workspace, sorted, with its text.
+fn documents(root: &Path) -> anyhow::Result<Vec<(PathBuf, String)>> {
+    let (mut waiting, mut found) = (vec![root.to_path_buf()], Vec::new());
+    while let Some(directory) = waiting.pop() {
+        for entry in std::fs::read_dir(&directory).with_context(|| format!("read {}", directory.display()))? {
+            let path = entry?.path();
+            if path.is_dir() {
+                let foreign = path.file_name().is_some_and(|name| FOREIGN.iter().any(|foreign| name == *foreign));
+                waiting.extend((!foreign).then_some(path));
+            } else if path.extension().is_some_and(|extension| extension == "md") {
                 let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
                 found.push((path, text));
             }
