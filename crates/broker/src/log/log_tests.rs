@@ -209,3 +209,15 @@ async fn moves_of_a_cursor_at_once_end_at_the_furthest() {
     let log = Arc::new(Log::open(dir.path(), &Options::default()).unwrap());
     assert_eq!(log.cursor("drained").unwrap().position(), 20);
 }
+
+#[tokio::test]
+async fn batches_keep_the_distance_that_is_asked_for_and_the_first_goes_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let gather = Duration::from_millis(200);
+    let log = Log::open(dir.path(), &Options { gather, ..Options::default() }).unwrap();
+    let began = tokio::time::Instant::now();
+    fill(&log, 0..1).await;
+    let first = began.elapsed();
+    fill(&log, 1..3).await;
+    assert!(first < gather && began.elapsed() >= gather * 2, "{first:?}, {:?}", began.elapsed());
+}

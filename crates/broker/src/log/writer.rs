@@ -115,23 +115,14 @@ impl Writer {
     /// Writes until the last handle of the log is gone and the queue is empty.
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Append>) {
         let (mut taken, mut batch) = (Vec::new(), Batch::default());
-        let mut earliest = Instant::now();
         while queue.blocking_recv_many(&mut taken, TAKE_MAX) > 0 {
-            let early = earliest.saturating_duration_since(Instant::now());
-            if !early.is_zero() {
-                std::thread::sleep(early);
-                while taken.len() < TAKE_MAX
-                    && let Ok(append) = queue.try_recv()
-                {
-                    taken.push(append);
-                }
-            }
-            earliest = Instant::now() + self.options.gather;
+            let began = Instant::now();
             let mut appends = taken.drain(..).peekable();
             while appends.peek().is_some() {
                 self.gather(&mut appends, &mut batch);
                 self.commit(&mut batch);
             }
+            std::thread::sleep(self.options.gather.saturating_sub(began.elapsed()));
         }
     }
 
