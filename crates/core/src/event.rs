@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::EventId;
-use crate::identity::ID_CHARS_MAX;
+use crate::{EventId, identity};
 
 /// The shortest name, in characters.
 pub const NAME_CHARS_MIN: usize = 2;
@@ -152,14 +151,7 @@ fn told(errors: &[FieldError]) -> String {
 
 /// Says whether an id has 1–128 characters, none of them a control character.
 fn id_is_printable(id: &EventId, _: &()) -> garde::Result {
-    let chars = id.as_str().chars().count();
-    if chars == 0 || chars > ID_CHARS_MAX {
-        return Err(garde::Error::new(format!("length must be between 1 and {ID_CHARS_MAX} characters")));
-    }
-    if id.as_str().chars().any(char::is_control) {
-        return Err(garde::Error::new("must hold printable characters only"));
-    }
-    Ok(())
+    identity::fault(id.as_str()).map_or(Ok(()), |fault| Err(garde::Error::new(fault)))
 }
 
 /// Turns garde's report into field errors.

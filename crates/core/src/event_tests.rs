@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::{BODY_CHARS_MAX, Event, FieldError, ID_CHARS_MAX, Invalid, Timestamp};
+use super::{BODY_CHARS_MAX, Event, FieldError, Invalid, Timestamp};
+use crate::identity::ID_CHARS_MAX;
 
 /// A body with the given raw JSON values.
 fn body(id: &str, name: &str, text: &str, timestamp: &str) -> Vec<u8> {

@@ -19,6 +19,14 @@ pub struct SourceId(String);
 /// The longest id of either kind, in characters.
 pub const ID_CHARS_MAX: usize = 128;
 
+/// What is wrong with an id: it has 1 to 128 characters, none of them a control character.
+pub(crate) fn fault(id: &str) -> Option<String> {
+    if !(1..=ID_CHARS_MAX).contains(&id.chars().count()) {
+        return Some(format!("length must be between 1 and {ID_CHARS_MAX} characters"));
+    }
+    id.chars().any(char::is_control).then(|| "must hold printable characters only".to_owned())
+}
+
 /// Gives a string newtype its constructor, accessor and `Display`.
 macro_rules! text_id {
     ($name:ident) => {
@@ -32,7 +40,7 @@ macro_rules! text_id {
             /// Says whether it has 1 to 128 characters, none of them a control character.
             #[must_use]
             pub fn is_in_bounds(&self) -> bool {
-                (1..=ID_CHARS_MAX).contains(&self.0.chars().count()) && !self.0.chars().any(char::is_control)
+                fault(&self.0).is_none()
             }
 
             /// The id's text.
