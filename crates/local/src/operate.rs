@@ -128,21 +128,16 @@ impl Replay {
     pub fn run(&self, out: &mut impl Write) -> anyhow::Result<bool> {
         wait_for(async {
             let desk = Desk::sign_in(&self.access).await?;
-            match &self.action {
-                Action::Begin { choice, dry_run, follow } => {
-                    let answer = desk.ask(Method::POST, "replays", Some(choice.order(*dry_run))).await?;
-                    desk.show(out, &answer)?;
-                    let id = answer.get("id").and_then(Value::as_str);
-                    if let Some(id) = id.filter(|_| *follow) { desk.follow(out, id).await } else { Ok(true) }
-                }
-                Action::List => {
-                    let answer = desk.ask(Method::GET, "replays", None).await?;
-                    desk.show(out, &answer).map(|()| true)
-                }
-                Action::Show { id, follow } if *follow => desk.follow(out, id).await,
-                Action::Show { id, .. } => desk.show(out, &desk.ask(Method::GET, &format!("replays/{id}"), None).await?).map(|()| true),
-                Action::Cancel { id } => desk.show(out, &desk.ask(Method::DELETE, &format!("replays/{id}"), None).await?).map(|()| true),
-            }
+            let one = |id: &str| format!("replays/{id}");
+            let (method, path, order, follow) = match &self.action {
+                Action::Begin { choice, dry_run, follow } => (Method::POST, "replays".to_owned(), Some(choice.order(*dry_run)), *follow),
+                Action::List => (Method::GET, "replays".to_owned(), None, false),
+                Action::Show { id, follow } => (Method::GET, one(id), None, *follow),
+                Action::Cancel { id } => (Method::DELETE, one(id), None, false),
+            };
+            let answer = desk.ask(method, &path, order).await?;
+            desk.show(out, &answer)?;
+            if follow { desk.follow(out, answer).await } else { Ok(true) }
         })
     }
 }
@@ -287,21 +282,19 @@ impl Desk {
         Ok(out.flush()?)
     }
 
-    /// Shows a replay until it is over; false when it was cancelled.
-    async fn follow(&self, out: &mut impl Write, id: &str) -> anyhow::Result<bool> {
-        let mut shown = Value::Null;
-        loop {
-            let replay = self.ask(Method::GET, &format!("replays/{id}"), None).await?;
-            if replay != shown {
-                self.show(out, &replay)?;
-            }
-            match replay.get("state").and_then(Value::as_str) {
-                Some("running") => {}
-                state => return Ok(state == Some("done")),
-            }
-            shown = replay;
+    /// Shows a replay whenever it has changed, until it is over; false when it was cancelled.
+    async fn follow(&self, out: &mut impl Write, mut replay: Value) -> anyhow::Result<bool> {
+        let state = |replay: &Value| replay.get("state").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let path = format!("replays/{}", replay.get("id").and_then(Value::as_str).context("the answer holds no replay")?);
+        while state(&replay) == "running" {
             tokio::time::sleep(LOOK).await;
+            let now = self.ask(Method::GET, &path, None).await?;
+            if now != replay {
+                self.show(out, &now)?;
+            }
+            replay = now;
         }
+        Ok(state(&replay) == "done")
     }
 }
 
