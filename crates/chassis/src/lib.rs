@@ -9,4 +9,5 @@ pub mod telemetry;
 pub mod trace;
 pub mod metrics;
 pub mod admin;
+pub mod figures;
 pub mod process;

@@ -51,19 +51,6 @@ async fn asset(name: web::Path<String>) -> HttpResponse {
         .body(bytes)
 }
 
-/// A count with its thousands apart.
-fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len().saturating_add(digits.len() / 3));
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// A rate with as many places as say something.
 fn rate(rate: f64) -> String {
     if rate >= 100.0 {

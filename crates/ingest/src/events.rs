@@ -12,7 +12,6 @@ use utoipa::ToSchema;
 
 use crate::authenticate::authenticate;
 use crate::reject::{Problem, Reject};
-use crate::sessions::date_time;
 use crate::shared::Shared;
 use chassis::lifecycle::sentence;
 
@@ -59,10 +58,10 @@ pub(crate) struct Page {
 
 impl From<JournalRow> for Known {
     fn from(row: JournalRow) -> Self {
-        let at = |moment: Option<Moment>| moment.map(date_time);
+        let at = |moment: Option<Moment>| moment.map(|at| at.to_string());
         Self {
             stages: json!({
-                "receive": date_time(row.received_at),
+                "receive": row.received_at.to_string(),
                 "accept": at(row.accepted_at),
                 "publish": at(row.published_at),
                 "consume": at(row.consumed_at),
@@ -85,7 +84,7 @@ impl From<JournalRow> for Known {
 fn attempt(attempt: &Attempt) -> Value {
     json!({
         "number": attempt.number,
-        "startedAt": date_time(attempt.started_at),
+        "startedAt": attempt.started_at.to_string(),
         "durationMs": attempt.duration_us / 1_000,
         "outcome": attempt.outcome.as_str(),
         "status": attempt.status,

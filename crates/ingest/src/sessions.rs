@@ -5,11 +5,8 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use auth::session::{LogInError, RefreshError, Session};
-use events_proxy_core::Moment;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 use crate::authenticate::authenticate;
@@ -62,10 +59,10 @@ impl From<Session> for OpenSession {
         Self {
             id: session.id,
             access_token: session.access.token,
-            access_token_expire_date_time: date_time(session.access.expires_at),
+            access_token_expire_date_time: session.access.expires_at.to_string(),
             refresh_token: session.refresh_token.expose_secret().to_owned(),
-            refresh_token_expire_date_time: date_time(session.refresh_expires_at),
-            start_date_time: date_time(session.started_at),
+            refresh_token_expire_date_time: session.refresh_expires_at.to_string(),
+            start_date_time: session.started_at.to_string(),
         }
     }
 }
@@ -74,13 +71,6 @@ impl std::fmt::Debug for OpenSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("OpenSession").field("id", &self.id).finish_non_exhaustive()
     }
-}
-
-/// A moment as RFC 3339.
-pub(crate) fn date_time(moment: Moment) -> String {
-    let nanos = i128::from(moment.as_micros()).saturating_mul(1_000);
-    let date_time = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok();
-    date_time.and_then(|date_time| date_time.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
 /// `POST /api/user-sessions`.

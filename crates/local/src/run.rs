@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use chassis::figures::grouped;
 use chassis::lifecycle::Signals;
 use chassis::settings::{EXIT_USAGE, Mistakes};
 use chassis::telemetry::{self, LogOutput};
@@ -14,7 +15,7 @@ use crate::cli::{Cli, Command};
 use crate::settings::Settings;
 use crate::snapshot::History;
 use crate::stack::{Left, Stack};
-use crate::view::{self, Facts, Screen, grouped};
+use crate::view::{self, Facts, Screen};
 
 /// How often the live view is drawn.
 const FRAME: Duration = Duration::from_millis(250);

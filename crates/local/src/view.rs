@@ -5,6 +5,7 @@
 use std::io;
 use std::time::Duration;
 
+use chassis::figures::grouped;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize};
@@ -125,20 +126,6 @@ fn curve(frame: &mut Frame<'_>, area: Rect, history: &History, of: (&str, Color,
     frame.render_widget(Paragraph::new(text), left);
     let steps = history.growth(usize::from(right.width), counter);
     frame.render_widget(Sparkline::default().data(&steps).style(Style::new().fg(color)), right);
-}
-
-/// A count with its thousands apart.
-#[must_use]
-pub fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len().saturating_add(digits.len() / 3));
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// A time as hours, minutes and seconds.

@@ -1,11 +1,11 @@
 //! Dead letters by reason, each with what it would take to replay them.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use chassis::figures::grouped;
 use events_proxy_core::DeadReason;
 use maud::{Markup, html};
 use storage::DeadGroup;
 
-use super::grouped;
 use super::page::{Place, page, trouble};
 use super::sign_in::turn_away;
 use super::timeline::span;

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
+use chassis::figures::grouped;
 use futures_util::{Stream, StreamExt, stream};
 use maud::{Markup, html};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::chart::curve;
 use super::page::{Place, page};
+use super::rate;
 use super::sign_in::turn_away;
 use super::timeline::span;
-use super::{grouped, rate};
 use crate::operator::figures::Figures;
 use crate::operator::{Office, signed_in};
 

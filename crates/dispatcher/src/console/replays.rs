@@ -2,10 +2,10 @@
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
+use chassis::figures::grouped;
 use maud::{Markup, html};
 use storage::{Choice, Of, Replay, ReplayState};
 
-use super::grouped;
 use super::page::{Place, page, refused, trouble};
 use super::sign_in::turn_away;
 use super::timeline::span;

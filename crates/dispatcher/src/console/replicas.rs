@@ -1,9 +1,9 @@
 //! Who works on what: partitions, their owners, their lag.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use chassis::figures::grouped;
 use maud::html;
 
-use super::grouped;
 use super::page::{Place, page, trouble};
 use super::sign_in::turn_away;
 use crate::operator::{Office, signed_in};
