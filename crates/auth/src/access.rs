@@ -16,8 +16,10 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, deco
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+mod known;
 mod secret;
 
+pub use known::Known;
 pub use secret::{SECRET_BYTES_MIN, WeakSecret, judge_secret, random_secret};
 
 /// The longest token that is looked at, in bytes; ours have some 270.
@@ -201,6 +203,13 @@ impl Keys {
     /// [`Rejected`]: the first reason found. Nothing but the length is looked at before the signature is known to be ours,
     /// except the algorithm's name.
     pub fn verify(&self, token: &str, now: Moment) -> Result<Caller, Rejected> {
+        let (caller, expires_at) = self.read(token)?;
+        in_time(expires_at, now)?;
+        Ok(caller)
+    }
+
+    /// Says who calls by a token of ours, and when it expires.
+    fn read(&self, token: &str) -> Result<(Caller, Moment), Rejected> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(Rejected::Malformed);
         }
@@ -211,11 +220,14 @@ impl Keys {
         if sub.is_empty() || sid.is_empty() {
             return Err(Rejected::Incomplete);
         }
-        if Moment::from_micros(exp.saturating_mul(MICROS)).plus(LEEWAY) <= now {
-            return Err(Rejected::Expired);
-        }
-        Ok(Caller { source_id: SourceId::new(sub), session_id: sid })
+        let caller = Caller { source_id: SourceId::new(sub), session_id: sid };
+        Ok((caller, Moment::from_micros(exp.saturating_mul(MICROS))))
     }
+}
+
+/// Whether the time of a token, [`LEEWAY`] included, is not over at `now`.
+fn in_time(expires_at: Moment, now: Moment) -> Result<(), Rejected> {
+    if expires_at.plus(LEEWAY) <= now { Err(Rejected::Expired) } else { Ok(()) }
 }
 
 impl fmt::Debug for Keys {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth::access::Keys;
+use auth::access::Known;
 use auth::session::Sessions;
 use broker::log::Log;
 use chassis::clock::Clock;
@@ -26,7 +26,7 @@ pub(crate) struct Shared {
     /// Makes events durable.
     pub(crate) accept: Accept,
     /// Verifies access tokens.
-    pub(crate) keys: Keys,
+    pub(crate) keys: Known,
     /// Logs in, refreshes, ends.
     pub(crate) sessions: Sessions,
     /// Look-ups.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use actix_web::web;
 use anyhow::Context;
-use auth::access::Keys;
+use auth::access::{Keys, Known};
 use auth::password::{COST_MIN, Passwords, judge_hash};
 use auth::session::Sessions;
 use broker::log::Log;
@@ -164,7 +164,7 @@ fn shared(settings: &Settings, store: Store, accept: Accept, waiting: (Log, Prog
     let passwords = Passwords::new(LOG_INS.0, LOG_INS.1, cost.unwrap_or(COST_USUAL).max(COST_MIN));
     Shared {
         sessions: Sessions::new(Arc::new(Remembered(store.clone())), passwords, keys.clone(), settings.refresh_lifetime),
-        keys,
+        keys: Known::new(keys),
         store,
         events_quota: Quota::new(settings.rate.0, settings.rate.1),
         sessions_quota: Quota::new(settings.sessions_per_minute, MINUTE),
