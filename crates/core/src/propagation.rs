@@ -4,6 +4,7 @@
 //! Source: W3C Trace Context, level 1, §3.2.2 and §3.3.
 
 use std::fmt;
+use std::num::{NonZeroU64, NonZeroU128};
 
 /// The longest `tracestate` that is carried on, in bytes (the recommendation's minimum to keep).
 pub const TRACESTATE_BYTES_MAX: usize = 512;
@@ -37,6 +38,18 @@ impl TraceContext {
         Some(Self { parent: format!("00-{trace}-{span}-{flags}"), state: state.unwrap_or_default().to_owned() })
     }
 
+    /// The context of a span of a trace that nobody records.
+    #[must_use]
+    pub fn unrecorded(trace: NonZeroU128, span: NonZeroU64) -> Self {
+        let mut parent = String::with_capacity(TRACEPARENT_BYTES);
+        parent.push_str("00-");
+        push_hex(&mut parent, &trace.get().to_be_bytes());
+        parent.push('-');
+        push_hex(&mut parent, &span.get().to_be_bytes());
+        parent.push_str("-00");
+        Self { parent, state: String::new() }
+    }
+
     /// The `traceparent` header's value.
     #[must_use]
     pub fn traceparent(&self) -> &str {
@@ -61,6 +74,12 @@ impl TraceContext {
     pub fn trace_id(&self) -> &str {
         self.parent.get(3..35).unwrap_or_default()
     }
+}
+
+/// Appends bytes as lower-case hexadecimal digits.
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' - 10 + value });
+    text.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
 }
 
 impl fmt::Display for TraceContext {
@@ -110,6 +129,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_trace_that_nobody_records_is_written_as_a_valid_parent(trace in 1..=u128::MAX, span in 1..=u64::MAX) {
+            let context = TraceContext::unrecorded(trace.try_into().unwrap(), span.try_into().unwrap());
+            prop_assert_eq!(context.traceparent(), format!("00-{trace:032x}-{span:016x}-00"));
+            prop_assert_eq!(TraceContext::parse(context.traceparent(), None), Some(context));
+        }
+
         #[test]
         fn what_parses_is_written_as_a_parent_that_parses(parent in "[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[a-z]{0,4})?") {
             if let Some(context) = TraceContext::parse(&parent, None) {

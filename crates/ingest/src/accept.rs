@@ -71,11 +71,11 @@ impl Accept {
             Ok(Err(error)) => {
                 self.metrics.spool_failed(SpoolFault::of(&error), &error);
                 let shut = pin!(std::future::pending());
-                self.first(&record, shut, (false, budget)).await
+                Box::pin(self.first(&record, shut, (false, budget))).await
             }
             Err(late) => {
                 self.metrics.spool_failed(SpoolFault::Late, &late);
-                self.first(&record, spooling, (self.durability != Durability::Broker, budget)).await
+                Box::pin(self.first(&record, spooling, (self.durability != Durability::Broker, budget))).await
             }
         }
     }

@@ -161,17 +161,21 @@ pub(crate) async fn body<'a>(
     Ok((body, admitted))
 }
 
-/// Reads a body up to a size.
+/// Reads a body up to a size; one that came in one piece, as most do, is not copied.
 async fn read(mut payload: web::Payload, most: usize) -> Result<Bytes, Reject> {
-    let mut body = BytesMut::new();
+    let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| Reject::Malformed(error.to_string()))?;
-        if body.len().saturating_add(chunk.len()) > most {
+        if first.len().saturating_add(rest.len()).saturating_add(chunk.len()) > most {
             return Err(Reject::TooLarge(most));
         }
-        body.extend_from_slice(&chunk);
+        if first.is_empty() {
+            first = chunk;
+        } else {
+            rest.extend_from_slice(&chunk);
+        }
     }
-    Ok(body.freeze())
+    Ok(if rest.is_empty() { first } else { [first, rest.freeze()].concat().into() })
 }
 
 /// A body as JSON of a known shape, for the calls that are not about events.
