@@ -2,6 +2,7 @@
 
 pub mod settings;
 pub mod clock;
+pub mod crowd;
 pub mod lifecycle;
 pub mod replica;
 pub mod tls;

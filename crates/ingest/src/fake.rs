@@ -22,7 +22,7 @@ use crate::accept::{Accept, Overtaken, Straight};
 use crate::burial::Graveyard;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
-use crate::publish::{Acks, Drainer, Parts, Progress, Refused, Worker};
+use crate::publish::{Acks, Courtesy, Drainer, Parts, Progress, Refused, Worker};
 use crate::settings::Durability;
 
 /// The topic.
@@ -169,7 +169,8 @@ impl Bench {
         let journal = Journal::start(self.store.clone(), 100, self.metrics.clone(), &self.tasks);
         let worker = Worker { journal, refused, acks: self.acks.clone(), metrics: self.metrics.clone(), clock };
         let (spool, publisher) = (self.spool.clone(), Arc::<Topic>::clone(&self.topic));
-        Drainer::start(Parts { spool, publisher, overtaken: self.overtaken.clone(), worker }, &self.tasks).unwrap()
+        Drainer::start(Parts { spool, publisher, overtaken: self.overtaken.clone(), courtesy: Courtesy::none(), worker }, &self.tasks)
+            .unwrap()
     }
 
     /// Appends events of these ids to the spool, a thousand at a time.

@@ -61,6 +61,8 @@ struct Instruments {
     spool_read_failures: Counter<u64>,
     /// Backlogs that fresh events passed.
     catch_ups: Counter<u64>,
+    /// How long reads of the spool gave way.
+    gave_way: Counter<f64>,
     /// Published events.
     events_published: Counter<u64>,
     /// Failed publishes.
@@ -76,6 +78,7 @@ impl Metrics {
     pub(crate) fn new(meter: &Meter) -> Self {
         let counter = |name: &'static str, told: &'static str| meter.u64_counter(name).with_description(told).build();
         let duration = meter.f64_histogram("accept.duration").with_unit("s");
+        let gave_way = meter.f64_counter("publish.gave.way").with_unit("s");
         Self(Arc::new(Instruments {
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -91,6 +94,7 @@ impl Metrics {
             events_unpublishable: counter("events.unpublishable", "Records that the topic refuses or the spool cannot read"),
             spool_read_failures: counter("spool.read.failures", "Reads of the spool that failed; each is tried again"),
             catch_ups: counter("publish.catch.ups", "Backlogs that fresh events passed"),
+            gave_way: gave_way.with_description("How long publishing left the CPU to those who wait for an answer").build(),
             events_published: counter("events.published", "Events that the topic took from the spool"),
             publish_failures: counter("publish.failures", "Batches that the topic did not take; each is sent again"),
             journal_dropped: counter("journal.dropped", "Rows given up while the storage did not answer"),

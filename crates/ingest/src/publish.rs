@@ -7,12 +7,13 @@
 //! spool ▸ lane ──▶ a queue per partition ──▶ worker: batch, publish ──▶ acks ──▶ watermark ──▶ cursor
 //!         cursor │ backlog … │ split │ fresh … │ end      while it catches up a second lane reads from `split` on
 //! ```
-//! A long backlog does not starve what comes after it: each batch of a partition is up to one half fresh events
-//! (`publish/fresh.rs`), so either lane has at least half of what the topic takes.
+//! A long backlog starves nothing: each batch of a partition is up to one half fresh events (`publish/fresh.rs`). While CPUs
+//! are short, both lanes leave them to those who wait for an answer (`publish/courtesy.rs`).
 //! Next: `crates/dispatcher/src/consume.rs`.
 
 mod acks;
 mod batch;
+mod courtesy;
 mod fresh;
 mod lane;
 mod progress;
@@ -30,9 +31,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::accept::Overtaken;
 use crate::metrics::Metrics;
 use fresh::{Fresh, Passing};
-use lane::{Bound, Lane, Outlets};
+use lane::{Beside, Bound, Lane, Outlets};
 
 pub(crate) use acks::Acks;
+pub(crate) use courtesy::Courtesy;
 pub(crate) use progress::Progress;
 pub(crate) use refused::{Buried, Refused};
 pub(crate) use worker::Worker;
@@ -54,6 +56,8 @@ pub(crate) struct Parts {
     pub(crate) publisher: Arc<dyn Publisher>,
     /// Events that need not go there any more.
     pub(crate) overtaken: Overtaken,
+    /// Whether reading waits for those who need the CPU more.
+    pub(crate) courtesy: Courtesy,
     /// What a worker does besides.
     pub(crate) worker: Worker,
 }
@@ -81,7 +85,7 @@ impl Drainer {
     /// # Errors
     /// When it cannot be read how far the spool is published.
     pub(crate) fn start(parts: Parts, tasks: &Tasks) -> Result<Progress, CursorError> {
-        let Parts { spool, publisher, overtaken, worker } = parts;
+        let Parts { spool, publisher, overtaken, courtesy, worker } = parts;
         let (cursor, metrics) = (spool.cursor("published")?, worker.metrics.clone());
         let (position, progress) = (cursor.position(), Progress::new(cursor.position()));
         let ([backlog, passing], inlets) = Outlets::pair(publisher.partitions());
@@ -91,8 +95,11 @@ impl Drainer {
             tasks.spawn("publish to a partition", OnFailure::StopProcess, work);
         }
         let refused = worker.refused;
-        let lane =
-            |outlets, bound, from| Lane::new((spool.clone(), from), outlets, bound, (overtaken.clone(), refused.clone(), metrics.clone()));
+        let lane = |outlets, bound, from| {
+            let beside =
+                Beside { overtaken: overtaken.clone(), refused: refused.clone(), courtesy: courtesy.clone(), metrics: metrics.clone() };
+            Lane::new((spool.clone(), from), outlets, bound, beside)
+        };
         let (fresh, left) = Fresh::start(&spool, lane(passing, fresh::BOUND, 0), progress.clone(), tasks)?;
         let mut drainer =
             Self { lane: lane(backlog, BACKLOG, position), cursor, progress: progress.clone(), fresh, passing: None, metrics };

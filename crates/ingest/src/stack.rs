@@ -27,7 +27,7 @@ use crate::burial::Graveyard;
 use crate::journal::Journal;
 use crate::lockout::LockOut;
 use crate::metrics::{Metrics, Numbers};
-use crate::publish::{Acks, Drainer, Parts as DrainerParts, Progress, Refused, Worker};
+use crate::publish::{Acks, Courtesy, Drainer, Parts as DrainerParts, Progress, Refused, Worker};
 use crate::quota::Quota;
 use crate::settings::{Durability, Settings};
 use crate::shared::Shared;
@@ -108,7 +108,8 @@ pub fn start(parts: Parts, listener: TcpListener, tasks: &Tasks) -> anyhow::Resu
     let acks = Acks::new(publisher.partitions(), settings.durability != Durability::Volume);
     let worker = Worker { journal, refused, acks: acks.clone(), metrics: metrics.clone(), clock: Arc::clone(&clock) };
     let overtaken = Overtaken::default();
-    let drainer = DrainerParts { spool: spool.clone(), publisher: Arc::clone(&publisher), overtaken: overtaken.clone(), worker };
+    let courtesy = if settings.durability == Durability::Volume { Courtesy::new(metrics.clone()) } else { Courtesy::none() };
+    let drainer = DrainerParts { spool: spool.clone(), publisher: Arc::clone(&publisher), overtaken: overtaken.clone(), courtesy, worker };
     let progress = Drainer::start(drainer, &own).context("read how far the spool is published")?;
     spool::observe(&spool, &progress, &meter);
     own.spawn("make the topic", OnFailure::Log, topic::prepare(Arc::clone(&publisher), own.stopping()));

@@ -86,6 +86,11 @@ impl Metrics {
         tracing::info!(joining.ms = joining.as_millis(), "the backlog is published");
     }
 
+    /// A read of the spool left the CPU to others for so long.
+    pub(crate) fn gave_way(&self, time: Duration) {
+        self.0.gave_way.add(time.as_secs_f64(), &[]);
+    }
+
     /// The topic has a batch.
     pub(crate) fn published(&self, records: usize) {
         let records = u64::try_from(records).unwrap_or(u64::MAX);

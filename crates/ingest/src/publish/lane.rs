@@ -13,6 +13,7 @@ use events_proxy_core::watermark::Watermark;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::courtesy::Courtesy;
 use super::refused::Refused;
 use crate::accept::Overtaken;
 use crate::metrics::Metrics;
@@ -141,8 +142,21 @@ pub(super) struct Lane {
     failures: u32,
     /// When something was done last.
     last_done: Option<Instant>,
-    /// Records that need not be published any more, those that cannot be, and the counts.
-    beside: (Overtaken, Refused, Metrics),
+    /// What it needs besides.
+    beside: Beside,
+}
+
+/// What a lane needs besides the spool and its outlets.
+#[derive(Debug)]
+pub(super) struct Beside {
+    /// Records that need not be published any more.
+    pub(super) overtaken: Overtaken,
+    /// Those that cannot be.
+    pub(super) refused: Refused,
+    /// Waits for others before a read.
+    pub(super) courtesy: Courtesy,
+    /// Counts.
+    pub(super) metrics: Metrics,
 }
 
 impl std::fmt::Debug for Lane {
@@ -153,7 +167,7 @@ impl std::fmt::Debug for Lane {
 
 impl Lane {
     /// A lane over everything from an offset on.
-    pub(super) fn new((spool, from): (Log, u64), outlets: Outlets, bound: Bound, beside: (Overtaken, Refused, Metrics)) -> Self {
+    pub(super) fn new((spool, from): (Log, u64), outlets: Outlets, bound: Bound, beside: Beside) -> Self {
         Self {
             spool,
             outlets,
@@ -223,7 +237,7 @@ impl Lane {
     pub(super) async fn next(&mut self) -> Step {
         let room = self.open.records < self.bound.records && self.open.bytes < self.bound.bytes && self.window.span() < SPAN;
         let reads = self.from < self.until && (room || self.reading.is_some());
-        let reading = self.reading.get_or_insert_with(|| read(&self.spool, self.from, self.failures));
+        let reading = self.reading.get_or_insert_with(|| read(&self.spool, &self.beside.courtesy, (self.from, self.failures)));
         // Cancel-safe: the read is kept, and a channel keeps what is not received.
         tokio::select! {
             biased;
@@ -253,13 +267,13 @@ impl Lane {
             }
             Step::Read(Err(FetchError::Unreadable { offset, cause, .. })) => {
                 let raw = Record { payload: self.spool.raw(offset).await.unwrap_or_default(), ..Record::default() };
-                self.beside.1.keep(&raw, (offset, &format!("the spool's record does not read: {cause}"))).await;
+                self.beside.refused.keep(&raw, (offset, &format!("the spool's record does not read: {cause}"))).await;
                 self.pass_over(offset);
                 self.from = offset + 1;
             }
             Step::Read(Err(error @ FetchError::Retry { .. })) => {
                 self.failures = self.failures.saturating_add(1);
-                self.beside.2.spool_unreadable(self.failures, &error);
+                self.beside.metrics.spool_unreadable(self.failures, &error);
             }
             // Records are gone that were not published: an alarm, never a silent skip.
             Step::Read(Err(error @ FetchError::OutOfRange { .. })) => return Err(error.into()),
@@ -270,8 +284,8 @@ impl Lane {
     /// Gives a record to its partition's worker, taking what is done while the worker's queue is full.
     async fn hand_on(&mut self, received: Received) {
         let Received { offset, record } = received;
-        if self.beside.0.take(&record) {
-            self.beside.2.overtaken();
+        if self.beside.overtaken.take(&record) {
+            self.beside.metrics.overtaken();
             return self.pass_over(offset);
         }
         let bytes = record.bytes();
@@ -315,13 +329,14 @@ impl Lane {
     }
 }
 
-/// Reads from an offset on; after a failure not at once.
-fn read(spool: &Log, from: u64, failures: u32) -> Reading {
-    let spool = spool.clone();
+/// Reads from an offset on, when nobody needs the CPU more; after a failure not at once.
+fn read(spool: &Log, courtesy: &Courtesy, (from, failures): (u64, u32)) -> Reading {
+    let (spool, courtesy) = (spool.clone(), courtesy.clone());
     Box::pin(async move {
         if failures > 0 {
             tokio::time::sleep(PAUSE).await;
         }
+        courtesy.give_way(&spool, from).await;
         spool.read(from, READ).await
     })
 }

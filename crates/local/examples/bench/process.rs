@@ -49,6 +49,8 @@ pub(crate) struct Product {
     child: Child,
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    /// Where it tells its figures.
+    admin: SocketAddr,
     /// How long it took from its start to its first answer.
     pub(crate) ready: Duration,
     /// What its own account logs in with, as JSON.
@@ -92,9 +94,9 @@ impl Product {
             .stdin(Stdio::null())
             .spawn()
             .context("start a process: build it first")?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut product = Self { child, address, ready: Duration::ZERO, credentials: Vec::new() };
-        while product.ask("GET /nothing HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n", &[]).is_err() {
+        let [address, admin] = [port, admin_port].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let mut product = Self { child, address, admin, ready: Duration::ZERO, credentials: Vec::new() };
+        while ask(address, "GET /nothing HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n", &[]).is_err() {
             anyhow::ensure!(began.elapsed() < PATIENCE, "the process does not answer");
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -108,7 +110,7 @@ impl Product {
             "POST /api/user-sessions HTTP/1.1\r\nHost: bench\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             self.credentials.len()
         );
-        let answer = self.ask(&head, &self.credentials)?;
+        let answer = ask(self.address, &head, &self.credentials)?;
         let (_, body) = answer.split_once("\r\n\r\n").context("read the session")?;
         let session: serde_json::Value = serde_json::from_str(body.trim()).with_context(|| format!("read the session: {answer}"))?;
         session.get("accessToken").and_then(|token| token.as_str()).map(str::to_owned).context("read the access token")
@@ -122,15 +124,29 @@ impl Product {
         Ok(kib / 1024.0)
     }
 
-    /// Sends one request on a connection of its own.
-    fn ask(&self, head: &str, body: &[u8]) -> anyhow::Result<String> {
-        let mut stream = TcpStream::connect(self.address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(&[head.as_bytes(), body].concat())?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
+    /// Waits until everything that was accepted is on the topic; tells how long that took.
+    pub(crate) fn publish_all(&self) -> anyhow::Result<Duration> {
+        let began = Instant::now();
+        loop {
+            let figures = ask(self.admin, "GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n", &[])?;
+            let line = figures.lines().find_map(|line| line.strip_prefix("spool_unpublished ")).context("find spool_unpublished")?;
+            if line == "0" {
+                return Ok(began.elapsed());
+            }
+            anyhow::ensure!(began.elapsed() < PATIENCE * 5, "{line} events are not published");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
+}
+
+/// Sends one request on a connection of its own.
+fn ask(address: SocketAddr, head: &str, body: &[u8]) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(&[head.as_bytes(), body].concat())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 impl Drop for Product {
