@@ -26,7 +26,7 @@ use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -122,6 +122,8 @@ struct Shared {
     end: watch::Sender<u64>,
     /// How many bytes of appends wait for the writer.
     queued_bytes: AtomicUsize,
+    /// How long the writer has been at work, in microseconds.
+    busy_micros: AtomicU64,
 }
 
 impl Shared {
@@ -191,6 +193,7 @@ impl Log {
             segments: Mutex::new(found.segments),
             end: watch::Sender::new(found.next),
             queued_bytes: AtomicUsize::new(0),
+            busy_micros: AtomicU64::new(0),
         });
         let segment_bytes = options.segment_bytes.min(options.capacity_bytes / 2);
         let options = Options { segment_bytes, queue_max: options.queue_max.max(1), ..options.clone() };
@@ -279,6 +282,12 @@ impl Log {
     #[must_use]
     pub fn free_bytes(&self) -> Option<u64> {
         disk::Local.free(&self.handle.shared.dir).ok()
+    }
+
+    /// How long the writer has been at work since the log was opened: the closer to wall time, the longer appends wait for it.
+    #[must_use]
+    pub fn busy(&self) -> Duration {
+        Duration::from_micros(self.handle.shared.busy_micros.load(Ordering::Relaxed))
     }
 
     /// The bytes of a record as they stand on the disk, for one that does not read; none when not even its place is known.

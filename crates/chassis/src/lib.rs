@@ -2,7 +2,6 @@
 
 pub mod settings;
 pub mod clock;
-pub mod crowd;
 pub mod lifecycle;
 pub mod replica;
 pub mod tls;

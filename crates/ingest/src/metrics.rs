@@ -94,7 +94,7 @@ impl Metrics {
             events_unpublishable: counter("events.unpublishable", "Records that the topic refuses or the spool cannot read"),
             spool_read_failures: counter("spool.read.failures", "Reads of the spool that failed; each is tried again"),
             catch_ups: counter("publish.catch.ups", "Backlogs that fresh events passed"),
-            gave_way: gave_way.with_description("How long publishing left the CPU to those who wait for an answer").build(),
+            gave_way: gave_way.with_description("How long publishing left the machine to those who wait for an answer").build(),
             events_published: counter("events.published", "Events that the topic took from the spool"),
             publish_failures: counter("publish.failures", "Batches that the topic did not take; each is sent again"),
             journal_dropped: counter("journal.dropped", "Rows given up while the storage did not answer"),

@@ -7,8 +7,8 @@
 //! spool ▸ lane ──▶ a queue per partition ──▶ worker: batch, publish ──▶ acks ──▶ watermark ──▶ cursor
 //!         cursor │ backlog … │ split │ fresh … │ end      while it catches up a second lane reads from `split` on
 //! ```
-//! A long backlog starves nothing: each batch of a partition is up to one half fresh events (`publish/fresh.rs`). While CPUs
-//! are short, both lanes leave them to those who wait for an answer (`publish/courtesy.rs`).
+//! A long backlog starves nothing: each batch of a partition is up to one half fresh events (`publish/fresh.rs`). In a
+//! burst both lanes leave CPU and disk to those who wait for an answer (`publish/courtesy.rs`).
 //! Next: `crates/dispatcher/src/consume.rs`.
 
 mod acks;
@@ -56,7 +56,7 @@ pub(crate) struct Parts {
     pub(crate) publisher: Arc<dyn Publisher>,
     /// Events that need not go there any more.
     pub(crate) overtaken: Overtaken,
-    /// Whether reading waits for those who need the CPU more.
+    /// Whether reading waits for those who need the machine more.
     pub(crate) courtesy: Courtesy,
     /// What a worker does besides.
     pub(crate) worker: Worker,

@@ -122,7 +122,9 @@ impl Writer {
                 self.gather(&mut appends, &mut batch);
                 self.commit(&mut batch);
             }
-            std::thread::sleep(self.options.gather.saturating_sub(began.elapsed()));
+            let took = began.elapsed();
+            self.shared.busy_micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            std::thread::sleep(self.options.gather.saturating_sub(took));
         }
     }
 

@@ -86,7 +86,7 @@ impl Metrics {
         tracing::info!(joining.ms = joining.as_millis(), "the backlog is published");
     }
 
-    /// A read of the spool left the CPU to others for so long.
+    /// A read of the spool gave way for so long.
     pub(crate) fn gave_way(&self, time: Duration) {
         self.0.gave_way.add(time.as_secs_f64(), &[]);
     }

@@ -1,33 +1,76 @@
-//! Who waits for an answer goes first: while CPUs are short and events pour in, the spool is read at a walk.
+//! Who waits for an answer goes first: while events pour in faster than the spool's writer takes them easily, the spool is
+//! read at a walk, and CPU and disk are theirs.
 //!
-//! The spool is there for bursts, and the target is slower than a burst anyway. Laws: reading never stops, but waits at most
-//! [`LONGEST`] at a time; from a share of the spool's capacity on it waits no more; it never waits where a 202 waits for the topic.
+//! The spool is there for bursts, and the target is slower than a burst anyway. Laws: a read waits at most [`LONGEST`]; all
+//! together for [`BURST`], which comes back at a tenth of the time; not at all from a share of the spool's capacity on, nor
+//! where a 202 waits for the topic.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use broker::log::Log;
-use chassis::crowd::Crowd;
 use tokio::time::{Instant, sleep};
 
 use crate::metrics::Metrics;
 
 /// The longest wait before one read.
-const LONGEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(2);
+/// How long reads may wait all together.
+const BURST: Duration = Duration::from_secs(10);
+/// How much of the time that passes is given back to it, as a divisor.
+const REFILL: u32 = 10;
 /// How often it is looked whether the wait is over.
 const POLL: Duration = Duration::from_millis(50);
 /// From how many events on, in one poll, they pour in: 1,000/s.
 const POUR: u64 = 50;
+/// From which share of the time on a writer at work has no ease, in hundredths.
+const BUSY: u32 = 50;
 /// The share of its capacity, as a divisor, from which on the spool is read at full speed.
 const ROOMY: u64 = 4;
 
 /// Waits before a read of the spool; clones share what they know.
 #[derive(Debug, Clone)]
-pub(crate) struct Courtesy(Option<(Crowd, Metrics)>);
+pub(crate) struct Courtesy(Option<(Arc<Mutex<Seen>>, Metrics)>);
+
+/// What was seen of a spool.
+#[derive(Debug)]
+struct Seen {
+    /// When it was looked at.
+    at: Instant,
+    /// How long its writer had been at work.
+    busy: Duration,
+    /// Where it ended.
+    end: u64,
+    /// Whether events were pouring in.
+    pouring: bool,
+    /// How long reads may still wait.
+    left: Duration,
+}
+
+impl Seen {
+    /// Nothing yet.
+    fn new(now: Instant) -> Self {
+        Self { at: now, busy: Duration::ZERO, end: u64::MAX, pouring: false, left: BURST }
+    }
+
+    /// Whether reads should wait, by how long the writer has been at work and where the spool ends.
+    fn waits(&mut self, now: Instant, (busy, end): (Duration, u64)) -> bool {
+        let passed = now.saturating_duration_since(self.at);
+        if passed >= POLL {
+            let came = u128::from(end.saturating_sub(self.end));
+            let pours = came * POLL.as_micros() >= u128::from(POUR) * passed.as_micros();
+            self.pouring = pours && busy.saturating_sub(self.busy) * 100 >= passed * BUSY;
+            self.left = BURST.min(self.left + passed / REFILL);
+            (self.at, self.busy, self.end) = (now, busy, end);
+        }
+        self.pouring && self.left >= POLL
+    }
+}
 
 impl Courtesy {
-    /// One that waits for whoever needs the CPU.
+    /// One that waits for whoever needs the machine more.
     pub(crate) fn new(metrics: Metrics) -> Self {
-        Self(Some((Crowd::default(), metrics)))
+        Self(Some((Arc::new(Mutex::new(Seen::new(Instant::now()))), metrics)))
     }
 
     /// One that never waits: answers depend on what is read.
@@ -35,89 +78,91 @@ impl Courtesy {
         Self(None)
     }
 
-    /// Waits before a read from an offset on, while others need the CPU more. Cancel-safe.
-    pub(super) async fn give_way(&self, spool: &Log, from: u64) {
-        let Some((crowd, metrics)) = &self.0 else { return };
-        let (mut end, until) = (spool.bounds().end, Instant::now() + LONGEST);
-        if end.saturating_sub(from) < POUR {
-            return;
-        }
-        while spool.bytes() < spool.capacity_bytes() / ROOMY && Instant::now() < until && crowd.is_there().await {
-            sleep(POLL).await;
-            let (before, now) = (end, spool.bounds().end);
-            if now.saturating_sub(before) < POUR {
+    /// Waits before a read, while others need the machine more. Cancel-safe.
+    pub(super) async fn give_way(&self, spool: &Log) {
+        let Some((seen, metrics)) = &self.0 else { return };
+        let until = Instant::now() + LONGEST;
+        while spool.bytes() < spool.capacity_bytes() / ROOMY && Instant::now() < until {
+            if !lock(seen).waits(Instant::now(), (spool.busy(), spool.bounds().end)) {
                 return;
             }
-            end = now;
+            sleep(POLL).await;
+            let mut seen = lock(seen);
+            seen.left = seen.left.saturating_sub(POLL);
             metrics.gave_way(POLL);
         }
     }
 }
 
+/// Takes the lock, which is never held over a wait.
+fn lock(seen: &Mutex<Seen>) -> std::sync::MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
     use std::time::Duration;
 
     use broker::log::{Log, Options};
-    use chassis::crowd::Crowd;
     use chassis::metrics::Registry;
     use events_proxy_core::envelope::Record;
-    use tokio::time::{Instant, interval};
+    use tokio::time::Instant;
 
-    use super::{Courtesy, LONGEST, POLL, POUR};
+    use super::{BURST, Courtesy, LONGEST, POLL, Seen, lock};
     use crate::metrics::Metrics;
 
-    fn crowded(registry: &Registry) -> Courtesy {
-        Courtesy(Some((Crowd::pretended(), Metrics::new(&registry.meter()))))
+    /// What a spool looks like after so many polls, with a writer at work for a share of each, in hundredths, and so many events in each.
+    fn after(polls: u32, busy: u32, events: u64) -> (Duration, u64) {
+        (POLL * polls * busy / 100, u64::from(polls) * events)
     }
 
-    fn spool(dir: &Path, capacity_bytes: u64) -> Log {
-        Log::open(dir, &Options { capacity_bytes, ..Options::default() }).unwrap()
-    }
-
-    async fn append(spool: &Log, records: u64) {
-        let record = Record { payload: vec![b'.'; 100], ..Record::default() };
-        spool.append((0..records).map(|_| record.clone()).collect::<Vec<_>>()).await.unwrap();
-    }
-
-    /// How long a read waits while so many events come in each poll.
-    async fn wait(courtesy: &Courtesy, spool: &Log, each_poll: u64) -> Duration {
+    #[test]
+    fn it_waits_while_events_pour_into_a_busy_spool() {
         let began = Instant::now();
-        let pouring = async {
-            let mut tick = interval(POLL / 2);
-            loop {
-                tick.tick().await;
-                append(spool, each_poll).await;
-            }
-        };
-        tokio::select! {
-            () = courtesy.give_way(spool, 0) => began.elapsed(),
-            () = pouring => unreachable!("it pours for ever"),
+        for (busy, events, expected) in [(90, 500, true), (50, 50, true), (49, 500, false), (90, 49, false), (0, 0, false)] {
+            let mut seen = Seen { busy: Duration::ZERO, end: 0, ..Seen::new(began) };
+            assert_eq!(seen.waits(began + POLL, after(1, busy, events)), expected, "{busy} % at work, {events} events");
+            assert_eq!(seen.waits(began + POLL * 3 / 2, after(9, 100, 9_999)), expected, "too early for another look");
+            assert!(!seen.waits(began + POLL * 2, after(1, busy, events)), "nothing came since");
         }
     }
 
-    #[tokio::test]
-    async fn a_read_waits_while_events_pour_in_but_not_for_ever() {
-        let (dir, registry) = (tempfile::tempdir().unwrap(), Registry::new());
-        let spool = spool(dir.path(), 1 << 30);
-        let courtesy = crowded(&registry);
-        assert!(wait(&courtesy, &spool, POUR).await < LONGEST / 2, "nearly nothing was there to read");
-        append(&spool, POUR).await;
-        let waited = wait(&courtesy, &spool, POUR * 4).await;
-        assert!(waited >= LONGEST && waited < LONGEST * 3, "{waited:?}");
-        assert!(registry.render().contains("publish_gave_way_seconds_total"), "{}", registry.render());
+    #[test]
+    fn a_long_burst_uses_up_the_wait_and_a_tenth_of_the_time_comes_back() {
+        let began = Instant::now();
+        let mut seen = Seen { busy: Duration::ZERO, end: 0, ..Seen::new(began) };
+        let mut waited = Duration::ZERO;
+        for poll in 1..=2_000 {
+            if seen.waits(began + POLL * poll, after(poll, 95, 900)) {
+                seen.left = seen.left.saturating_sub(POLL);
+                waited += POLL;
+            }
+        }
+        let (least, most) = (BURST + POLL * 2_000 / 11, BURST + POLL * 2_000 / 9);
+        assert!(waited > least && waited < most, "{waited:?} of {:?}", POLL * 2_000);
     }
 
     #[tokio::test]
-    async fn a_read_does_not_wait_when_it_drips_when_the_spool_fills_or_when_answers_depend_on_it() {
+    async fn a_read_waits_two_seconds_at_most_and_not_where_the_spool_fills_or_answers_depend_on_it() {
         let (dir, registry) = (tempfile::tempdir().unwrap(), Registry::new());
-        let log = spool(dir.path(), 1 << 30);
-        append(&log, POUR).await;
-        assert!(wait(&crowded(&registry), &log, 0).await < LONGEST / 2, "it drips");
-        assert!(wait(&Courtesy::none(), &log, POUR * 4).await < POLL, "answers depend on it");
-        drop(log);
-        let small = spool(dir.path(), 4 * 1_024);
-        assert!(wait(&crowded(&registry), &small, 1).await < POLL, "a quarter of the spool is used");
+        let metrics = || Metrics::new(&registry.meter());
+        let spool = Log::open(dir.path(), &Options::default()).unwrap();
+        let wait = async |courtesy: Courtesy, spool: &Log| {
+            let began = Instant::now();
+            // What was seen lies ahead, so nobody looks again.
+            if let Some((seen, _)) = &courtesy.0 {
+                *lock(seen) = Seen { at: began + BURST, pouring: true, ..Seen::new(began) };
+            }
+            courtesy.give_way(spool).await;
+            began.elapsed()
+        };
+        let waited = wait(Courtesy::new(metrics()), &spool).await;
+        assert!(waited >= LONGEST && waited < LONGEST * 2, "{waited:?}");
+        assert!(registry.render().contains("publish_gave_way_seconds_total"), "{}", registry.render());
+        assert!(wait(Courtesy::none(), &spool).await < LONGEST / 2);
+        drop(spool);
+        let small = Log::open(dir.path(), &Options { capacity_bytes: 4_096, ..Options::default() }).unwrap();
+        small.append([Record { payload: vec![b'.'; 1_024], ..Record::default() }]).await.unwrap();
+        assert!(wait(Courtesy::new(metrics()), &small).await < LONGEST / 2, "a quarter of the spool is used");
     }
 }

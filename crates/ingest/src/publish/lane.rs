@@ -329,14 +329,14 @@ impl Lane {
     }
 }
 
-/// Reads from an offset on, when nobody needs the CPU more; after a failure not at once.
+/// Reads from an offset on, when nobody needs the machine more; after a failure not at once.
 fn read(spool: &Log, courtesy: &Courtesy, (from, failures): (u64, u32)) -> Reading {
     let (spool, courtesy) = (spool.clone(), courtesy.clone());
     Box::pin(async move {
         if failures > 0 {
             tokio::time::sleep(PAUSE).await;
         }
-        courtesy.give_way(&spool, from).await;
+        courtesy.give_way(&spool).await;
         spool.read(from, READ).await
     })
 }

@@ -27,8 +27,6 @@ const CONNECTIONS: u16 = 32;
 const TURN: Duration = Duration::from_secs(4);
 /// How often each server has its turn.
 const ROUNDS: usize = 3;
-/// How long a published event may take to its row in the journal.
-const SETTLE: Duration = Duration::from_millis(500);
 /// How many events make the backlog that memory is measured with.
 const BACKLOG: u64 = 200_000;
 
@@ -97,8 +95,7 @@ fn rates(out: &mut impl Write, directory: &Path, product: &Product, token: &str)
             let one = load::run(*address, token, CONNECTIONS, (&format!("r{round}"), Until::Passed(turn)))?;
             anyhow::ensure!(one.other == 0, "{name} refused {} of {} events", one.other, one.accepted + one.other);
             // Nobody shares the machine with what the product does later.
-            let later = product.publish_all()? + SETTLE;
-            std::thread::sleep(SETTLE);
+            let later = product.settle()?;
             if round > 0 {
                 if *address == product.address {
                     sustained.push(one.rate() * one.ran.as_secs_f64() / (one.ran + later).as_secs_f64());

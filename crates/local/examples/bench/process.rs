@@ -12,6 +12,8 @@ use tokio::time::Instant;
 
 /// Signs the tokens of everybody who takes part.
 pub(crate) const SECRET: &str = "3f1d0c9b8a7e6f5d4c3b2a190817263544536271";
+/// How long a process that does nothing for itself is watched.
+const REST: Duration = Duration::from_millis(700);
 /// How long a process may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -124,18 +126,34 @@ impl Product {
         Ok(kib / 1024.0)
     }
 
-    /// Waits until everything that was accepted is on the topic; tells how long that took.
-    pub(crate) fn publish_all(&self) -> anyhow::Result<Duration> {
-        let began = Instant::now();
-        loop {
-            let figures = ask(self.admin, "GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n", &[])?;
-            let line = figures.lines().find_map(|line| line.strip_prefix("spool_unpublished ")).context("find spool_unpublished")?;
-            if line == "0" {
-                return Ok(began.elapsed());
+    /// Waits until everything that was accepted is on the topic and in the journal, so that it rests; tells how long that took.
+    pub(crate) fn settle(&self) -> anyhow::Result<Duration> {
+        let (began, mut last) = (Instant::now(), Instant::now());
+        let mut ticks = self.ticks()?;
+        while last.elapsed() < REST || self.unpublished()? > 0 {
+            anyhow::ensure!(began.elapsed() < PATIENCE * 5, "{} events are not published", self.unpublished()?);
+            std::thread::sleep(Duration::from_millis(100));
+            let now = self.ticks()?;
+            if now.saturating_sub(ticks) > 1 {
+                last = Instant::now();
             }
-            anyhow::ensure!(began.elapsed() < PATIENCE * 5, "{line} events are not published");
-            std::thread::sleep(Duration::from_millis(20));
+            ticks = now;
         }
+        Ok(last.duration_since(began))
+    }
+
+    /// How many accepted events are not on the topic yet.
+    fn unpublished(&self) -> anyhow::Result<u64> {
+        let figures = ask(self.admin, "GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n", &[])?;
+        let line = figures.lines().find_map(|line| line.strip_prefix("spool_unpublished ")).context("find spool_unpublished")?;
+        line.parse().context("read spool_unpublished")
+    }
+
+    /// How much CPU time it has used, in ticks of 10 ms.
+    fn ticks(&self) -> anyhow::Result<u64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).context("read /proc")?;
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
+        Ok(fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum())
     }
 }
 
