@@ -91,10 +91,12 @@ queue: QUEUE_SASL_PASSWORD
 {{- end }}
 {{- if eq .component "ingest" }}
 accessToken: AUTH_ACCESS_TOKEN_SECRET
+secondAccessToken: AUTH_ACCESS_TOKEN_SECOND_SECRET
 accounts: PROXY_SERVICE_TEST_USERS_DATA
 {{- else if or .root.Values.secrets.operators.existingSecret .root.Values.secrets.operators.value }}
-# The dispatcher signs operators' tokens; without operators it signs nothing, and is not told the key.
+# The dispatcher signs operators' tokens; without operators it signs nothing, and is not told the keys.
 accessToken: AUTH_ACCESS_TOKEN_SECRET
+secondAccessToken: AUTH_ACCESS_TOKEN_SECOND_SECRET
 operators: OPERATOR_ACCOUNTS
 {{- end }}
 {{- end }}

@@ -4,7 +4,8 @@
 //! {"sub": account id, "sid": session id, "iat": s, "exp": s, "iss": issuer, "aud": audience}
 //! ```
 //! The algorithm is pinned: what the token's header says is only ever compared with HS256. A token is good until its
-//! `exp`, also when its session ends before: that is why its life is counted in seconds.
+//! `exp`, also when its session ends before: that is why its life is counted in seconds. Its header names its key (`kid`), so
+//! that keys can be changed: two are accepted, one signs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,9 +13,10 @@ use std::time::Duration;
 
 use events_proxy_core::{Moment, SourceId};
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 mod known;
 mod secret;
@@ -26,6 +28,8 @@ pub use secret::{SECRET_BYTES_MIN, WeakSecret, judge_secret, random_secret};
 pub const TOKEN_BYTES_MAX: usize = 4096;
 /// How long after its `exp` a token is still good: what the clocks of two replicas may differ.
 pub const LEEWAY: Duration = Duration::from_secs(5);
+/// How many bytes of its hash name a key.
+const KID_BYTES: usize = 4;
 /// Microseconds in a second, the unit of a token's times.
 const MICROS: i64 = 1_000_000;
 
@@ -110,9 +114,22 @@ impl Rejected {
     }
 }
 
-/// Issues and verifies access tokens. Clones share the key.
+/// Issues and verifies access tokens: one key signs, a second one may be accepted too. Clones share both.
 #[derive(Clone)]
-pub struct Keys(Arc<Prepared>);
+pub struct Keys {
+    /// The key that signs, and what else is prepared.
+    first: Arc<Prepared>,
+    /// A key that is accepted and never signs: the next one or the last one, while keys are changed.
+    second: Option<Arc<Second>>,
+}
+
+/// A key that is accepted.
+struct Second {
+    /// Its name in the header of tokens.
+    kid: String,
+    /// Verifies.
+    decoding: DecodingKey,
+}
 
 /// What is prepared once, so that verifying costs a hash and two small JSON texts.
 struct Prepared {
@@ -120,7 +137,7 @@ struct Prepared {
     encoding: EncodingKey,
     /// Verifies.
     decoding: DecodingKey,
-    /// The header of every token.
+    /// The header of every token, which names the key.
     header: Header,
     /// What a token must say besides its time.
     validation: Validation,
@@ -173,7 +190,27 @@ impl Keys {
         validation.validate_exp = false;
         let bytes = secret.expose_secret().as_bytes();
         let (encoding, decoding) = (EncodingKey::from_secret(bytes), DecodingKey::from_secret(bytes));
-        Self(Arc::new(Prepared { encoding, decoding, header: Header::new(Algorithm::HS256), validation, issuer, audience, lifetime }))
+        let header = Header { kid: Some(kid(secret)), ..Header::new(Algorithm::HS256) };
+        Self { first: Arc::new(Prepared { encoding, decoding, header, validation, issuer, audience, lifetime }), second: None }
+    }
+
+    /// Accepts tokens of a second key too.
+    #[must_use]
+    pub fn accepting(self, second: Option<&SecretString>) -> Self {
+        let second = second.map(|secret| {
+            let decoding = DecodingKey::from_secret(secret.expose_secret().as_bytes());
+            Arc::new(Second { kid: kid(secret), decoding })
+        });
+        Self { second, ..self }
+    }
+
+    /// The key that a token names, if that is the second; the one that signs for every other token, also for one that names none.
+    fn named(&self, token: &str) -> &DecodingKey {
+        let second = self.second.as_deref().filter(|second| {
+            let named = decode_header(token).ok().and_then(|header| header.kid);
+            named.is_some_and(|named| named == second.kid)
+        });
+        second.map_or(&self.first.decoding, |second| &second.decoding)
     }
 
     /// Issues a token for a session.
@@ -181,16 +218,16 @@ impl Keys {
     /// # Errors
     /// [`NotIssued`]; not with ids within their bounds.
     pub fn issue(&self, source_id: &SourceId, session_id: &str, now: Moment) -> Result<Issued, NotIssued> {
-        let exp = now.plus(self.0.lifetime).as_micros().div_euclid(MICROS);
+        let exp = now.plus(self.first.lifetime).as_micros().div_euclid(MICROS);
         let claims = Written {
             sub: source_id.as_str(),
             sid: session_id,
             iat: now.as_micros().div_euclid(MICROS),
             exp,
-            iss: &self.0.issuer,
-            aud: &self.0.audience,
+            iss: &self.first.issuer,
+            aud: &self.first.audience,
         };
-        let token = encode(&self.0.header, &claims, &self.0.encoding).map_err(NotIssued::Failed)?;
+        let token = encode(&self.first.header, &claims, &self.first.encoding).map_err(NotIssued::Failed)?;
         if token.len() > TOKEN_BYTES_MAX {
             return Err(NotIssued::TooLong);
         }
@@ -213,7 +250,7 @@ impl Keys {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(Rejected::Malformed);
         }
-        let claims = decode::<Read>(token, &self.0.decoding, &self.0.validation).map_err(|error| rejection(error.kind()))?.claims;
+        let claims = decode::<Read>(token, self.named(token), &self.first.validation).map_err(|error| rejection(error.kind()))?.claims;
         let (Some(sub), Some(sid), Some(exp)) = (claims.sub, claims.sid, claims.exp) else {
             return Err(Rejected::Incomplete);
         };
@@ -225,6 +262,12 @@ impl Keys {
     }
 }
 
+/// The name of a key in the header of its tokens: it tells keys apart, and a token is as good a test of a guessed key as it is.
+fn kid(secret: &SecretString) -> String {
+    let digest = Sha256::new().chain_update(b"events-proxy key\0").chain_update(secret.expose_secret()).finalize();
+    digest.iter().take(KID_BYTES).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Whether the time of a token, [`LEEWAY`] included, is not over at `now`.
 fn in_time(expires_at: Moment, now: Moment) -> Result<(), Rejected> {
     if expires_at.plus(LEEWAY) <= now { Err(Rejected::Expired) } else { Ok(()) }
@@ -232,7 +275,7 @@ fn in_time(expires_at: Moment, now: Moment) -> Result<(), Rejected> {
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Prepared { issuer, audience, lifetime, .. } = &*self.0;
+        let Prepared { issuer, audience, lifetime, .. } = &*self.first;
         f.debug_struct("Keys").field("issuer", issuer).field("audience", audience).field("lifetime", lifetime).finish_non_exhaustive()
     }
 }

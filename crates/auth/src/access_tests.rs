@@ -263,3 +263,39 @@ proptest! {
         prop_assert_eq!(verdict, expected);
     }
 }
+
+#[test]
+fn keys_are_changed_in_three_steps_and_no_token_is_refused_on_the_way() {
+    let (old, new) = (SecretString::from(SECRET), SecretString::from("aT5hX0rQ8vN3kM6zJ1cW9bE4yU7oI2pL"));
+    let with = |first: &SecretString, second| Keys::new(first, "events-proxy", "events-proxy-api", LIFETIME).accepting(second);
+    let steps = [with(&old, None), with(&old, Some(&new)), with(&new, Some(&old)), with(&new, None)];
+    let tokens: Vec<String> = steps.iter().map(|keys| keys.issue(&SourceId::new("shop"), "session-1", now()).unwrap().token).collect();
+    // While a step rolls, pods of it and of the one before meet each other's tokens.
+    for (pair, signed) in steps.windows(2).zip(tokens.windows(2)) {
+        for (keys, token) in [(&pair[0], &signed[1]), (&pair[1], &signed[0])] {
+            assert_eq!(keys.verify(token, now()).unwrap().source_id.as_str(), "shop");
+        }
+    }
+    assert_eq!(steps[3].verify(&tokens[0], now()), Err(Rejected::Forged), "the old key is out");
+    assert_eq!(steps[0].verify(&tokens[2], now()), Err(Rejected::Forged), "the new key was not in yet");
+}
+
+#[test]
+fn a_token_that_names_the_second_key_is_measured_by_it_and_one_that_names_none_by_the_first() {
+    let (first, second) = (SecretString::from(SECRET), SecretString::from("aT5hX0rQ8vN3kM6zJ1cW9bE4yU7oI2pL"));
+    let keys = keys().accepting(Some(&second));
+    let named = |kid: Option<String>, secret: &SecretString| {
+        let key = EncodingKey::from_secret(secrecy::ExposeSecret::expose_secret(secret).as_bytes());
+        encode(&Header { kid, ..Header::new(Algorithm::HS256) }, &claims(), &key).unwrap()
+    };
+    for (kid, secret, expected) in [
+        (None, &first, Ok(())),
+        (Some("unknown".to_owned()), &first, Ok(())),
+        (Some(super::kid(&second)), &second, Ok(())),
+        (None, &second, Err(Rejected::Forged)),
+        (Some(super::kid(&first)), &second, Err(Rejected::Forged)),
+        (Some(super::kid(&second)), &first, Err(Rejected::Forged)),
+    ] {
+        assert_eq!(keys.verify(&named(kid.clone(), secret), now()).map(drop), expected, "{kid:?}");
+    }
+}

@@ -116,14 +116,14 @@ impl Operators {
     /// The audience of operators' tokens.
     pub const AUDIENCE: &'static str = "events-proxy-operator";
 
-    /// Knows these accounts; tokens are signed with `secret` and live so long.
+    /// Knows these accounts; tokens are signed with the first secret, accepted with either, and live so long.
     #[must_use]
-    pub fn new(accounts: Vec<Account>, secret: &SecretString, issuer: &str, lifetime: Duration) -> Self {
+    pub fn new(accounts: Vec<Account>, (secret, second): (&SecretString, Option<&SecretString>), issuer: &str, lifetime: Duration) -> Self {
         let cost = accounts.iter().filter_map(|account| crate::password::judge_hash(&account.secret_hash).ok()).max();
         Self {
             accounts: Arc::new(accounts.into_iter().map(|account| (account.name.clone(), account)).collect()),
             passwords: Passwords::new(SIGN_INS.0, SIGN_INS.1, cost.unwrap_or(COST_USUAL)),
-            keys: Keys::new(secret, issuer, Self::AUDIENCE, lifetime),
+            keys: Keys::new(secret, issuer, Self::AUDIENCE, lifetime).accepting(second),
         }
     }
 
@@ -173,7 +173,7 @@ mod tests {
     fn operators() -> Operators {
         let secret_hash = bcrypt::hash("look", 4).unwrap();
         let account = Account { name: "ada".to_owned(), secret_hash, role: Role::Viewer };
-        Operators::new(vec![account], &SecretString::from(KEY), "events-proxy", Duration::from_secs(60))
+        Operators::new(vec![account], (&SecretString::from(KEY), None), "events-proxy", Duration::from_secs(60))
     }
 
     /// A moment of the tests.
@@ -211,7 +211,7 @@ mod tests {
     #[tokio::test]
     async fn an_operator_taken_out_of_the_settings_is_gone() {
         let token = operators().sign_in("ada", &SecretString::from("look"), now()).await.unwrap().token;
-        let without = Operators::new(Vec::new(), &SecretString::from(KEY), "events-proxy", Duration::from_secs(60));
+        let without = Operators::new(Vec::new(), (&SecretString::from(KEY), None), "events-proxy", Duration::from_secs(60));
         assert!(without.is_empty());
         assert_eq!(without.verify(&token, now()), Err(Refused::Gone));
     }

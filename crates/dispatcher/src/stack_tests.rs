@@ -95,7 +95,7 @@ fn settings(target: &str, order: Order) -> Settings {
         journal_days: 7,
         operator: crate::operator::Settings {
             accounts: Vec::new(),
-            token_secret: SecretString::from("nobody signs in"),
+            token_secrets: (SecretString::from("nobody signs in"), None),
             issuer: "events-proxy".to_owned(),
             lifetime: Duration::from_secs(60),
             masked: Vec::new(),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use auth::access::judge_secret;
+use auth::access::{judge_secret, random_secret};
 use auth::operator::Operators;
 use auth::password::judge_hash;
 use chassis::settings::{Reader, common};
@@ -18,8 +18,8 @@ use crate::address::Proxies;
 /// What ingest needs to know.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Key of access tokens.
-    pub token_secret: SecretString,
+    /// The key that signs access tokens, and one that is accepted too.
+    pub token_secrets: (SecretString, Option<SecretString>),
     /// Their `iss`.
     pub issuer: String,
     /// Their `aud`.
@@ -96,7 +96,7 @@ impl std::fmt::Debug for Seed {
 impl Settings {
     /// Reads them; `None` when something is wrong, which the reader then knows.
     pub fn read(reader: &mut Reader) -> Option<Self> {
-        let token_secret = token_secret(reader);
+        let token_secrets = common::token_secrets(reader, true, judge_secret);
         let issuer = reader.text("auth_issuer");
         let audience = audience(reader);
         let access_lifetime = reader.seconds("auth_access_token_expires_in_sec", 1..=86_400);
@@ -120,7 +120,7 @@ impl Settings {
         let production = common::is_production(reader);
         let durability = durability?;
         Some(Self {
-            token_secret: token_secret?,
+            token_secrets: token_secrets.map(|secrets| (secrets.first.unwrap_or_else(random_secret), secrets.second))?,
             issuer: issuer?,
             audience: audience?,
             access_lifetime: access_lifetime?,
@@ -174,17 +174,6 @@ fn durability(reader: &mut Reader) -> Option<Durability> {
         );
     }
     safe.then_some(durability)
-}
-
-/// The token secret; made at random for a demo that has none.
-fn token_secret(reader: &mut Reader) -> Option<SecretString> {
-    let secret = reader.secret("auth_access_token_secret");
-    let demo = !common::is_production(reader)?;
-    if let Err(weak) = judge_secret(secret.as_ref(), demo) {
-        reader.mistake("auth_access_token_secret", weak.to_string());
-        return None;
-    }
-    Some(secret.unwrap_or_else(auth::access::random_secret))
 }
 
 /// The audience of sources' tokens: any but the operators', for one key signs both.

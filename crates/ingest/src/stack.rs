@@ -160,7 +160,9 @@ pub fn kafka(topic: Topic) -> kafka::Options {
 
 /// What every request needs.
 fn shared(settings: &Settings, store: Store, accept: Accept, waiting: (Log, Progress)) -> Shared {
-    let keys = Keys::new(&settings.token_secret, settings.issuer.clone(), settings.audience.clone(), settings.access_lifetime);
+    let (secret, second) = &settings.token_secrets;
+    let keys = Keys::new(secret, settings.issuer.clone(), settings.audience.clone(), settings.access_lifetime);
+    let keys = keys.accepting(second.as_ref());
     let cost = settings.accounts.iter().filter_map(|seed| judge_hash(&seed.secret).ok()).max();
     let passwords = Passwords::new(LOG_INS.0, LOG_INS.1, cost.unwrap_or(COST_USUAL).max(COST_MIN));
     Shared {

@@ -2,6 +2,7 @@
 //!
 //! What is read here names no adapter; `main.rs` of a process makes an adapter's options of it.
 
+use std::fmt;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -137,4 +138,34 @@ pub fn stop_grace(reader: &mut Reader) -> Option<Duration> {
 /// Whether what only a demo may have is refused.
 pub fn is_production(reader: &mut Reader) -> Option<bool> {
     reader.one_of("environment_profile", &[("development", false), ("production", true)])
+}
+
+/// The keys of access tokens.
+#[derive(Debug, Clone)]
+pub struct TokenSecrets {
+    /// The one that signs; none in a demo that does not set it.
+    pub first: Option<SecretString>,
+    /// One whose tokens are accepted too.
+    pub second: Option<SecretString>,
+}
+
+/// The keys of access tokens, which all replicas share; `None` when one is not as `judge` wants it, given whether this is a
+/// demo. The first is looked at only where something is signed.
+pub fn token_secrets<W: fmt::Display>(
+    reader: &mut Reader,
+    signs: bool,
+    judge: impl Fn(Option<&SecretString>, bool) -> Result<(), W>,
+) -> Option<TokenSecrets> {
+    let [first, second] = ["auth_access_token_secret", "auth_access_token_second_secret"].map(|key| (key, reader.secret(key)));
+    let demo = !is_production(reader)?;
+    let mut good = true;
+    for (key, secret) in [&first, &second] {
+        if (signs && *key == first.0 || secret.is_some())
+            && let Err(weak) = judge(secret.as_ref(), demo)
+        {
+            reader.mistake(key, weak.to_string());
+            good = false;
+        }
+    }
+    good.then_some(TokenSecrets { first: first.1, second: second.1 })
 }

@@ -2,8 +2,9 @@
 
 /// The settings whose value is shown to nobody. Accounts and credentials hold hashes and passwords; a database's URL
 /// may hold a password.
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 7] = [
     "auth_access_token_secret",
+    "auth_access_token_second_secret",
     "queue_sasl_password",
     "proxy_service_test_users_data",
     "source_service_test_user_credentials",

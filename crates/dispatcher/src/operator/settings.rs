@@ -17,8 +17,8 @@ const KEY: &str = "operator_accounts";
 pub struct Settings {
     /// The accounts.
     pub accounts: Vec<Account>,
-    /// The key that signs their tokens.
-    pub token_secret: SecretString,
+    /// The key that signs their tokens, which is that of sources' tokens, and one that is accepted too.
+    pub token_secrets: (SecretString, Option<SecretString>),
     /// The `iss` of their tokens.
     pub issuer: String,
     /// How long a sign-in lasts.
@@ -53,27 +53,20 @@ impl Settings {
         let accounts: Vec<Option<Account>> =
             written?.unwrap_or_default().into_iter().enumerate().map(|(place, written)| account(reader, place, written)).collect();
         let accounts = accounts.into_iter().collect::<Option<Vec<_>>>();
-        let token_secret = token_secret(reader, accounts.as_ref().is_some_and(|accounts| !accounts.is_empty()));
+        // Without operators nothing is signed, so no key is needed.
+        let signs = accounts.as_ref().is_some_and(|accounts| !accounts.is_empty());
+        let secrets = common::token_secrets(reader, signs, judge_secret);
         let issuer = reader.text("auth_issuer");
-        Some(Self { accounts: accounts?, token_secret: token_secret?, issuer: issuer?, lifetime: lifetime?, masked, trace_ui: trace_ui? })
+        let secrets = secrets?;
+        let token_secrets = (secrets.first.unwrap_or_else(random_secret), secrets.second);
+        Some(Self { accounts: accounts?, token_secrets, issuer: issuer?, lifetime: lifetime?, masked, trace_ui: trace_ui? })
     }
 
     /// The operators.
     pub(crate) fn operators(&self) -> Operators {
-        Operators::new(self.accounts.clone(), &self.token_secret, &self.issuer, self.lifetime)
+        let (secret, second) = &self.token_secrets;
+        Operators::new(self.accounts.clone(), (secret, second.as_ref()), &self.issuer, self.lifetime)
     }
-}
-
-/// The key that signs tokens: that of sources' tokens, which replicas share. Without operators nothing is signed, so none is needed.
-fn token_secret(reader: &mut Reader, needed: bool) -> Option<SecretString> {
-    const KEY: &str = "auth_access_token_secret";
-    let secret = reader.secret(KEY);
-    let demo = !common::is_production(reader)?;
-    if needed && let Err(weak) = judge_secret(secret.as_ref(), demo) {
-        reader.mistake(KEY, weak.to_string());
-        return None;
-    }
-    Some(secret.unwrap_or_else(random_secret))
 }
 
 /// Where traces are looked at.
