@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::account::Account;
 use crate::operate::{Limit, Replay};
 use crate::spool::Spool;
 
@@ -45,6 +46,8 @@ pub struct Cli {
 pub enum Command {
     /// Look into a spool that no process uses: what is there, whether it reads, and take it out.
     Spool(Spool),
+    /// Say who may send events: add an account, give it another secret, disable it.
+    Account(Account),
     /// Bring dead or parked events on their way again, follow that, and end it.
     Replay(Replay),
     /// Tell or change the target's limit, for all replicas and without a restart.
@@ -59,6 +62,7 @@ impl Command {
     pub fn run(&self, out: &mut impl Write) -> anyhow::Result<bool> {
         match self {
             Self::Spool(spool) => spool.run(out),
+            Self::Account(account) => account.run(out),
             Self::Replay(replay) => replay.run(out),
             Self::Limit(limit) => limit.run(out),
         }

@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod spool;
+pub mod account;
 pub mod operate;
 pub mod settings;
 pub mod demo;

@@ -1,8 +1,9 @@
 //! The settings of `events-proxy`: those of ingest and dispatcher, and what stands around them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::ensure;
 use chassis::settings::Reader;
 use chassis::settings::common::{self, Topic};
 use chassis::telemetry::{self, LogOutput};
@@ -15,6 +16,9 @@ use crate::snapshot::Limit;
 const API_URL: &str = "http://localhost:4000/api";
 /// The admin port when nobody says otherwise.
 const ADMIN_PORT: u16 = 4100;
+
+/// The URL of a database that is gone with its process.
+const IN_MEMORY: &str = "sqlite::memory:";
 
 /// What `events-proxy` needs to know.
 #[derive(Debug, Clone)]
@@ -157,12 +161,12 @@ fn queue(reader: &mut Reader) -> Option<(Queue, u32)> {
 }
 
 /// Where accounts, journal and offsets are.
-fn storage(reader: &mut Reader, data: &std::path::Path) -> Option<storage::Options> {
+fn storage(reader: &mut Reader, data: &Path) -> Option<storage::Options> {
     let kind =
         reader.one_of("user_repository_type", &[("InMemory", Kind::InMemory), ("Sqlite", Kind::Embedded), ("Postgres", Kind::Server)])?;
     let set = reader.optional_text("user_repository_url");
     let url = match (kind, set) {
-        (Kind::InMemory, _) => "sqlite::memory:".to_owned(),
+        (Kind::InMemory, _) => IN_MEMORY.to_owned(),
         (Kind::Embedded, None) => format!("sqlite://{}?mode=rwc", data.join("events-proxy.sqlite").display()),
         (Kind::Embedded | Kind::Server, Some(url)) => url,
         (Kind::Server, None) => {
@@ -171,6 +175,21 @@ fn storage(reader: &mut Reader, data: &std::path::Path) -> Option<storage::Optio
         }
     };
     Some(storage::Options { url, max_connections: 10, acquire_timeout: Duration::from_secs(2) })
+}
+
+/// Where accounts are, of settings that are not judged further; a data directory takes the place of `DATA_DIR`.
+pub(crate) fn kept(data_dir: Option<&Path>) -> anyhow::Result<storage::Options> {
+    let mut layers = chassis::settings::Settings::load()?;
+    if let Some(data_dir) = data_dir {
+        layers = layers.overridden("data_dir", data_dir.display().to_string());
+    }
+    let mut reader = layers.reader();
+    let data_dir = reader.text("data_dir").map(PathBuf::from);
+    let options = data_dir.as_ref().and_then(|data| storage(&mut reader, data));
+    reader.finish()?;
+    let options = options.expect("invariant: a reader without mistakes has read everything");
+    ensure!(options.url != IN_MEMORY, "USER_REPOSITORY_TYPE is InMemory: such accounts are nowhere but in their process");
+    Ok(options)
 }
 
 /// The target's limit, for the view and the simulated target.

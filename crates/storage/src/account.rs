@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use events_proxy_core::SourceId;
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect};
+use events_proxy_core::{Moment, SourceId};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use crate::entity::account::{ActiveModel, Column, Entity};
+use crate::entity::account::{ActiveModel, Column, Entity, Model};
+use crate::entity::session;
 use crate::store::Transact;
 use crate::value::text;
 use crate::{Error, Store};
@@ -25,6 +26,43 @@ pub struct Account {
     pub brand: Option<String>,
 }
 
+/// What an account is known by, without what opens it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The id under which its events are known.
+    pub id: SourceId,
+    /// What it logs in with.
+    pub auth_id: String,
+    /// The brand its events carry, if it has one of its own.
+    pub brand: Option<String>,
+    /// Since when nobody logs in with it.
+    pub disabled_at: Option<Moment>,
+}
+
+/// What is done to an account.
+#[derive(Clone)]
+pub enum Change {
+    /// Another secret opens it, by its bcrypt hash. Sessions go on.
+    Secret(String),
+    /// Nobody logs in with it, and its sessions are ended. Putting it in place again does not enable it.
+    Disable,
+    /// It can be logged in with again.
+    Enable,
+    /// Its sessions are ended.
+    EndSessions,
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Secret(_) => "Secret",
+            Self::Disable => "Disable",
+            Self::Enable => "Enable",
+            Self::EndSessions => "EndSessions",
+        })
+    }
+}
+
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Account").field("id", &self.id).field("auth_id", &self.auth_id).field("brand", &self.brand).finish_non_exhaustive()
@@ -40,12 +78,48 @@ impl Store {
         self.write(account).await
     }
 
-    /// The account that logs in with `auth_id`.
+    /// Stores an account under an id that is free; false, and nothing is changed, when it is not.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when another account has its `auth_id`; else any.
+    pub async fn add_account(&self, account: &Account) -> Result<bool, Error> {
+        self.write(&Addition(account.clone())).await
+    }
+
+    /// Changes an account, at a moment; false when there is none of that id.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn change_account(&self, id: &SourceId, change: Change, at: Moment) -> Result<bool, Error> {
+        self.write(&Changing { id: text(id.as_str()), change, at }).await
+    }
+
+    /// All accounts, by their ids; at most so many, behind one.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn accounts(&self, behind: Option<&SourceId>, most: u64) -> Result<Vec<Listed>, Error> {
+        let mut rows = Entity::find().order_by_asc(Column::Id).limit(most);
+        if let Some(behind) = behind {
+            rows = rows.filter(Column::Id.gt(text(behind.as_str())));
+        }
+        let rows: Vec<Model> = self.answer(rows.all(self.reader())).await?;
+        let listed = rows.into_iter().map(|row| Listed {
+            id: SourceId::new(row.id),
+            auth_id: row.auth_id,
+            brand: row.brand,
+            disabled_at: row.disabled_at.map(Moment::from_micros),
+        });
+        Ok(listed.collect())
+    }
+
+    /// The account that logs in with `auth_id`; none when it is disabled.
     ///
     /// # Errors
     /// Any [`Error`].
     pub async fn account(&self, auth_id: &str) -> Result<Option<Account>, Error> {
-        let found = self.answer(Entity::find().filter(Column::AuthId.eq(text(auth_id))).one(self.reader())).await?;
+        let enabled = Entity::find().filter(Column::AuthId.eq(text(auth_id))).filter(Column::DisabledAt.is_null());
+        let found = self.answer(enabled.one(self.reader())).await?;
         Ok(found.map(|row| Account { id: SourceId::new(row.id), auth_id: row.auth_id, secret_hash: row.secret_hash, brand: row.brand }))
     }
 
@@ -60,16 +134,76 @@ impl Store {
     }
 }
 
-impl Transact for Account {
-    type Outcome = ();
-
-    async fn run(&self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
-        let row = ActiveModel {
+impl Account {
+    /// The row of one that is not disabled.
+    fn row(&self) -> ActiveModel {
+        ActiveModel {
             id: Set(text(self.id.as_str())),
             auth_id: Set(text(&self.auth_id)),
             secret_hash: Set(text(&self.secret_hash)),
             brand: Set(self.brand.as_deref().map(text)),
+            disabled_at: Set(None),
+        }
+    }
+}
+
+/// An account that is not to replace another.
+struct Addition(Account);
+
+impl Transact for Addition {
+    type Outcome = bool;
+
+    async fn run(&self, transaction: &DatabaseTransaction) -> Result<bool, DbErr> {
+        let row = self.0.row();
+        if Entity::find_by_id(text(self.0.id.as_str())).one(transaction).await?.is_some() {
+            return Ok(false);
+        }
+        Entity::insert(row).exec_without_returning(transaction).await?;
+        Ok(true)
+    }
+}
+
+/// A change of one account.
+struct Changing {
+    /// The account's id, as the table holds it.
+    id: String,
+    /// What is done.
+    change: Change,
+    /// When.
+    at: Moment,
+}
+
+impl Transact for Changing {
+    type Outcome = bool;
+
+    async fn run(&self, transaction: &DatabaseTransaction) -> Result<bool, DbErr> {
+        let account = Entity::update_many().filter(Column::Id.eq(self.id.as_str()));
+        let at = Expr::value(self.at.as_micros());
+        let changed = match &self.change {
+            Change::Secret(hash) => account.col_expr(Column::SecretHash, Expr::value(text(hash))),
+            // One that is disabled stays so since then.
+            Change::Disable => account.col_expr(Column::DisabledAt, Expr::col(Column::DisabledAt).if_null(at.clone())),
+            Change::Enable => account.col_expr(Column::DisabledAt, Expr::value(None::<i64>)),
+            Change::EndSessions => account.col_expr(Column::Id, Expr::col(Column::Id)),
         };
+        let known = changed.exec(transaction).await?.rows_affected > 0;
+        if matches!(self.change, Change::Disable | Change::EndSessions) {
+            session::Entity::update_many()
+                .col_expr(session::Column::EndedAt, at)
+                .filter(session::Column::AccountId.eq(self.id.as_str()))
+                .filter(session::Column::EndedAt.is_null())
+                .exec(transaction)
+                .await?;
+        }
+        Ok(known)
+    }
+}
+
+impl Transact for Account {
+    type Outcome = ();
+
+    async fn run(&self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+        let row = self.row();
         let replace = OnConflict::column(Column::Id).update_columns([Column::AuthId, Column::SecretHash, Column::Brand]).to_owned();
         Entity::insert(row).on_conflict(replace).exec_without_returning(transaction).await?;
         Ok(())

@@ -23,7 +23,7 @@ mod replay;
 mod search;
 mod pace;
 
-pub use account::Account;
+pub use account::{Account, Change, Listed};
 pub use commit::{Commit, End, Expired, Progress, Settled, Undecodable};
 pub use dead::{DeadKind, DeadRow};
 pub use error::Error;

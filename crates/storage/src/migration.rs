@@ -4,6 +4,7 @@
 //! advisory lock see to that. Names are spelled out here, so that a step stays what it was when entities move on.
 
 mod columns;
+mod disabling;
 mod first;
 mod ownership;
 mod replay;
@@ -29,7 +30,7 @@ struct Steps;
 #[async_trait::async_trait]
 impl MigratorTrait for Steps {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(first::Step), Box::new(ownership::Step), Box::new(replay::Step), Box::new(pace::Step)]
+        vec![Box::new(first::Step), Box::new(ownership::Step), Box::new(replay::Step), Box::new(pace::Step), Box::new(disabling::Step)]
     }
 }
 

@@ -9,7 +9,7 @@ use events_proxy_core::{Moment, SourceId};
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict, Query};
 use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect};
 
-use crate::entity::{refresh_token, session};
+use crate::entity::{account, refresh_token, session};
 use crate::store::Transact;
 use crate::value::text;
 use crate::{Error, Store};
@@ -71,7 +71,7 @@ pub enum Rotated {
     Unknown,
     /// The token's time is over; it is left as it was.
     Expired,
-    /// The token was spent before, or its session was ended: now the whole session is ended.
+    /// The token was spent before, its session was ended or its account disabled: now the whole session is ended.
     Reused,
     /// The token comes from another address than the session began at; it is left unspent.
     OtherAddress,
@@ -133,7 +133,8 @@ impl Transact for Rotation {
         let Some(token) = token else { return Ok(Rotated::Unknown) };
         let session = session::Entity::find_by_id(token.session_id.clone()).lock_exclusive().one(transaction).await?;
         let Some(session) = session else { return Ok(Rotated::Unknown) };
-        if token.spent || session.ended_at.is_some() {
+        // A log-in that was under way while its account was disabled opened a session after that ended all others.
+        if token.spent || session.ended_at.is_some() || is_disabled(transaction, &session.account_id).await? {
             Ending { session_id: session.id, at: self.now }.run(transaction).await?;
             return Ok(Rotated::Reused);
         }
@@ -166,6 +167,12 @@ impl Transact for Ending {
         ended.filter(Column::Id.eq(self.session_id.as_str())).filter(Column::EndedAt.is_null()).exec(transaction).await?;
         Ok(())
     }
+}
+
+/// Whether an account is disabled.
+async fn is_disabled(transaction: &DatabaseTransaction, account_id: &str) -> Result<bool, DbErr> {
+    let account = account::Entity::find_by_id(account_id).one(transaction).await?;
+    Ok(account.is_some_and(|account| account.disabled_at.is_some()))
 }
 
 /// Spends a token, stores its successor and forgets spent ones whose time has long been over.

@@ -2,6 +2,8 @@
 //! target recorded.
 
 #[cfg(test)]
+mod account;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod embedded;

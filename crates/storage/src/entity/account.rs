@@ -15,6 +15,8 @@ pub struct Model {
     pub secret_hash: String,
     /// The brand of its events.
     pub brand: Option<String>,
+    /// Since when nobody logs in with it, in microseconds since 1970.
+    pub disabled_at: Option<i64>,
 }
 
 /// The table has no relations that are walked.

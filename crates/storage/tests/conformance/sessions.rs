@@ -12,7 +12,7 @@ use crate::sample::{second, shop};
 /// How long a token is good, in seconds.
 const LIFETIME: u64 = 100;
 
-fn opening(id: &str, token: u8) -> NewSession {
+pub(crate) fn opening(id: &str, token: u8) -> NewSession {
     NewSession {
         id: id.to_owned(),
         account_id: shop(),
@@ -23,7 +23,7 @@ fn opening(id: &str, token: u8) -> NewSession {
     }
 }
 
-fn rotation(spent: u8, next: u8, now: Moment) -> Rotation {
+pub(crate) fn rotation(spent: u8, next: u8, now: Moment) -> Rotation {
     let next_expires_at = now.plus(Duration::from_secs(LIFETIME));
     Rotation { spent_hash: [spent; 32], next_hash: [next; 32], ip: "10.0.0.1".to_owned(), now, next_expires_at }
 }

@@ -63,7 +63,10 @@ laws! {
         an_account_is_found_by_what_it_logs_in_with
         an_account_put_again_is_replaced
         two_accounts_never_share_a_log_in
-        only_accounts_with_a_brand_are_listed_with_one;
+        only_accounts_with_a_brand_are_listed_with_one
+        an_account_is_added_once_and_listed_without_its_secret
+        a_disabled_account_neither_logs_in_nor_refreshes_until_it_is_enabled
+        a_secret_is_changed_alone_and_sessions_are_ended_alone;
     sessions:
         a_token_is_exchanged_once_for_its_successor
         a_token_that_was_never_issued_is_unknown
