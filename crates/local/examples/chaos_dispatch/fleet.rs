@@ -43,6 +43,8 @@ impl End {
 
 /// When a dispatcher ended, in microseconds since 1970, and when it was over with it.
 pub(crate) type Ended = (End, i64, i64);
+/// A take-over: what ended, from when its partitions were nobody's in microseconds since 1970, and for how long.
+pub(crate) type Gap = (End, i64, Duration);
 
 /// Everything that runs.
 pub(crate) struct Fleet {
@@ -62,8 +64,8 @@ pub(crate) struct Fleet {
     database: DatabaseConnection,
     /// Ends so far.
     ends: Vec<Ended>,
-    /// How long each take-over took.
-    gaps: Vec<(End, Duration)>,
+    /// Take-overs so far.
+    gaps: Vec<Gap>,
 }
 
 impl Fleet {
@@ -166,7 +168,7 @@ impl Fleet {
         let count = self.dispatchers.len();
         let (name, mut child) = self.dispatchers.remove(chosen);
         let at = now()?;
-        let mut began = Instant::now();
+        let (mut began, mut from) = (Instant::now(), at);
         match end {
             End::Killed => {
                 child.kill().context("kill a dispatcher")?;
@@ -178,7 +180,7 @@ impl Fleet {
                 while child.try_wait().context("wait for a dispatcher")?.is_none() {
                     sleep(Duration::from_millis(20)).await;
                 }
-                began = Instant::now();
+                (began, from) = (Instant::now(), now()?);
             }
         }
         if self.dispatchers.is_empty() {
@@ -190,7 +192,7 @@ impl Fleet {
             meanwhile();
         }
         let gap = began.elapsed();
-        self.gaps.push((end, gap));
+        self.gaps.push((end, from, gap));
         if end == End::Frozen {
             while began.elapsed() < sleeps {
                 sleep(Duration::from_secs(1)).await;
@@ -229,7 +231,7 @@ impl Fleet {
     }
 
     /// How long take-overs took.
-    pub(crate) fn gaps(&self) -> &[(End, Duration)] {
+    pub(crate) fn gaps(&self) -> &[Gap] {
         &self.gaps
     }
 }

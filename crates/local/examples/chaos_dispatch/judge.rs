@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use simulators::target::{Arrival, Outcome};
 
-use crate::fleet::{End, Ended};
+use crate::fleet::{End, Ended, Gap};
 use crate::target::{is_processed, is_unheard};
 
 /// A second in microseconds.
@@ -29,7 +29,7 @@ pub(crate) struct Judge {
     /// When dispatchers ended.
     pub(crate) ends: Vec<Ended>,
     /// How long take-overs took.
-    pub(crate) gaps: Vec<(End, Duration)>,
+    pub(crate) gaps: Vec<Gap>,
     /// The limit per second.
     pub(crate) limit: u32,
 }
@@ -39,7 +39,7 @@ impl Judge {
     pub(crate) fn print(&self, out: &mut impl Write) -> anyhow::Result<bool> {
         let (worst, over) = self.windows();
         let (repeated, unexplained) = self.repeated();
-        let used = self.used();
+        let (used, calm) = self.used();
         let (kill, stop) = (self.longest(&[End::Killed, End::Frozen]), self.longest(&[End::Stopped]));
         let count = |outcome: fn(&Outcome) -> bool| self.arrivals.iter().filter(|arrival| outcome(&arrival.outcome)).count();
         let failed = count(|outcome| matches!(outcome, Outcome::Failed(_)));
@@ -51,7 +51,7 @@ impl Judge {
             ("lost", self.lost.to_string(), self.lost == 0),
             ("windows over the limit", format!("{over} (worst {worst} of {})", self.limit), over == 0),
             ("repeated, explained", format!("{} of {repeated}", repeated - unexplained), unexplained == 0),
-            ("share of the limit used", format!("{:.1} %", used * 100.0), used >= USED_MIN),
+            ("share of the limit used", format!("{:.1} % in {calm} s without a take-over", used * 100.0), used >= USED_MIN),
             ("longest take-over, kill", format!("{:.1} s", kill.as_secs_f64()), kill <= AFTER_A_KILL),
             ("longest take-over, stop", format!("{:.1} s", stop.as_secs_f64()), stop <= AFTER_A_STOP),
         ];
@@ -100,19 +100,23 @@ impl Judge {
         same_key && before.iter().all(|arrival| is_unheard(arrival) || cut_off(arrival.at_micros))
     }
 
-    /// The used share of the limit while there was a backlog, seconds around the end of a process left out.
-    fn used(&self) -> f64 {
+    /// The used share of the limit while there was a backlog, and in how many seconds that was seen: those of take-overs, of
+    /// ends and of wakings are left out, each with a second before and two after.
+    fn used(&self) -> (f64, usize) {
         let mut seconds: BTreeMap<i64, u32> = BTreeMap::new();
         for arrival in &self.arrivals {
             *seconds.entry(arrival.at_micros / SECOND).or_default() += 1;
         }
-        let (Some(first), Some(last)) = (seconds.keys().min(), self.backlog_end()) else { return 0.0 };
-        let disturbed = |second: i64| self.ends.iter().any(|(_, from, until)| (from / SECOND - 1..=until / SECOND + 2).contains(&second));
+        let (Some(first), Some(last)) = (seconds.keys().min(), self.backlog_end()) else { return (0.0, 0) };
+        let taken_over = self.gaps.iter().map(|(_, from, gap)| (*from, from + i64::try_from(gap.as_micros()).unwrap_or(i64::MAX)));
+        let ended = self.ends.iter().flat_map(|(_, from, until)| [(*from, *from), (*until, *until)]);
+        let disturbing: Vec<(i64, i64)> = taken_over.chain(ended).map(|(from, until)| (from / SECOND - 1, until / SECOND + 2)).collect();
+        let disturbed = |second: i64| disturbing.iter().any(|(from, until)| (*from..=*until).contains(&second));
         let calm: Vec<u32> =
             (first + 2..last).filter(|second| !disturbed(*second)).map(|second| seconds.get(&second).copied().unwrap_or(0)).collect();
         let sent: u32 = calm.iter().sum();
         let allowed = f64::from(self.limit) * f64::from(u32::try_from(calm.len()).unwrap_or(u32::MAX));
-        if allowed > 0.0 { f64::from(sent) / allowed } else { 0.0 }
+        (if allowed > 0.0 { f64::from(sent) / allowed } else { 0.0 }, calm.len())
     }
 
     /// The second in which nine tenths of the events had arrived for the first time: after it the rest may be parked.
@@ -125,6 +129,6 @@ impl Judge {
 
     /// The longest take-over of these kinds.
     fn longest(&self, kinds: &[End]) -> Duration {
-        self.gaps.iter().filter(|(end, _)| kinds.contains(end)).map(|(_, gap)| *gap).max().unwrap_or_default()
+        self.gaps.iter().filter(|(end, ..)| kinds.contains(end)).map(|(.., gap)| *gap).max().unwrap_or_default()
     }
 }
