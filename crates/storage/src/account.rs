@@ -9,6 +9,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityT
 
 use crate::entity::account::{ActiveModel, Column, Entity, Model};
 use crate::entity::session;
+use crate::session::ending;
 use crate::store::Transact;
 use crate::value::text;
 use crate::{Error, Store};
@@ -178,22 +179,16 @@ impl Transact for Changing {
 
     async fn run(&self, transaction: &DatabaseTransaction) -> Result<bool, DbErr> {
         let account = Entity::update_many().filter(Column::Id.eq(self.id.as_str()));
-        let at = Expr::value(self.at.as_micros());
         let changed = match &self.change {
             Change::Secret(hash) => account.col_expr(Column::SecretHash, Expr::value(text(hash))),
             // One that is disabled stays so since then.
-            Change::Disable => account.col_expr(Column::DisabledAt, Expr::col(Column::DisabledAt).if_null(at.clone())),
+            Change::Disable => account.col_expr(Column::DisabledAt, Expr::col(Column::DisabledAt).if_null(self.at.as_micros())),
             Change::Enable => account.col_expr(Column::DisabledAt, Expr::value(None::<i64>)),
             Change::EndSessions => account.col_expr(Column::Id, Expr::col(Column::Id)),
         };
         let known = changed.exec(transaction).await?.rows_affected > 0;
         if matches!(self.change, Change::Disable | Change::EndSessions) {
-            session::Entity::update_many()
-                .col_expr(session::Column::EndedAt, at)
-                .filter(session::Column::AccountId.eq(self.id.as_str()))
-                .filter(session::Column::EndedAt.is_null())
-                .exec(transaction)
-                .await?;
+            ending(self.at).filter(session::Column::AccountId.eq(self.id.as_str())).exec(transaction).await?;
         }
         Ok(known)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use events_proxy_core::{Moment, SourceId};
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict, Query};
-use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect, UpdateMany};
 
 use crate::entity::{account, refresh_token, session};
 use crate::store::Transact;
@@ -162,11 +162,15 @@ impl Transact for Ending {
     type Outcome = ();
 
     async fn run(&self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
-        use session::Column;
-        let ended = session::Entity::update_many().col_expr(Column::EndedAt, Expr::value(self.at.as_micros()));
-        ended.filter(Column::Id.eq(self.session_id.as_str())).filter(Column::EndedAt.is_null()).exec(transaction).await?;
+        ending(self.at).filter(session::Column::Id.eq(self.session_id.as_str())).exec(transaction).await?;
         Ok(())
     }
+}
+
+/// Marks as ended those sessions that are not, among the ones that a filter chooses.
+pub(crate) fn ending(at: Moment) -> UpdateMany<session::Entity> {
+    let ended = session::Entity::update_many().col_expr(session::Column::EndedAt, Expr::value(at.as_micros()));
+    ended.filter(session::Column::EndedAt.is_null())
 }
 
 /// Whether an account is disabled.
