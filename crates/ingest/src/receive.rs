@@ -163,19 +163,20 @@ pub(crate) async fn body<'a>(
 
 /// Reads a body up to a size; one that came in one piece, as most do, is not copied.
 async fn read(mut payload: web::Payload, most: usize) -> Result<Bytes, Reject> {
-    let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
+    let (mut whole, mut pieces) = (Bytes::new(), BytesMut::new());
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| Reject::Malformed(error.to_string()))?;
-        if first.len().saturating_add(rest.len()).saturating_add(chunk.len()) > most {
+        if whole.len().saturating_add(pieces.len()).saturating_add(chunk.len()) > most {
             return Err(Reject::TooLarge(most));
         }
-        if first.is_empty() {
-            first = chunk;
+        if whole.is_empty() && pieces.is_empty() {
+            whole = chunk;
         } else {
-            rest.extend_from_slice(&chunk);
+            pieces.extend_from_slice(&std::mem::take(&mut whole));
+            pieces.extend_from_slice(&chunk);
         }
     }
-    Ok(if rest.is_empty() { first } else { [first, rest.freeze()].concat().into() })
+    Ok(if pieces.is_empty() { whole } else { pieces.freeze() })
 }
 
 /// A body as JSON of a known shape, for the calls that are not about events.
