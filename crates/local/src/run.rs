@@ -12,7 +12,7 @@ use chassis::telemetry::{self, LogOutput};
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::snapshot::History;
 use crate::stack::{Left, Stack};
 use crate::view::{self, Facts, Screen};
@@ -65,10 +65,7 @@ fn instead(command: &Command) -> ExitCode {
 
 /// Reads and judges the settings.
 fn read(cli: &Cli) -> Result<Settings, Mistakes> {
-    let mut layers = chassis::settings::Settings::load()?;
-    if let Some(data_dir) = &cli.data_dir {
-        layers = layers.overridden("data_dir", data_dir.display().to_string());
-    }
+    let layers = settings::layers(cli.data_dir.as_deref())?;
     let mut reader = layers.reader();
     let settings = Settings::read(&mut reader, cli);
     reader.finish()?;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::ensure;
-use chassis::settings::Reader;
 use chassis::settings::common::{self, Topic};
+use chassis::settings::{Mistakes, Reader};
 use chassis::telemetry::{self, LogOutput};
 use serde::{Deserialize, Serialize};
 
@@ -177,12 +177,18 @@ fn storage(reader: &mut Reader, data: &Path) -> Option<storage::Options> {
     Some(storage::Options { url, max_connections: 10, acquire_timeout: Duration::from_secs(2) })
 }
 
-/// Where accounts are, of settings that are not judged further; a data directory takes the place of `DATA_DIR`.
+/// The settings as they are written; a data directory on the command line takes the place of `DATA_DIR`.
+pub(crate) fn layers(data_dir: Option<&Path>) -> Result<chassis::settings::Settings, Mistakes> {
+    let layers = chassis::settings::Settings::load()?;
+    Ok(match data_dir {
+        Some(data_dir) => layers.overridden("data_dir", data_dir.display().to_string()),
+        None => layers,
+    })
+}
+
+/// Where accounts are, of settings that are not judged further.
 pub(crate) fn kept(data_dir: Option<&Path>) -> anyhow::Result<storage::Options> {
-    let mut layers = chassis::settings::Settings::load()?;
-    if let Some(data_dir) = data_dir {
-        layers = layers.overridden("data_dir", data_dir.display().to_string());
-    }
+    let layers = layers(data_dir)?;
     let mut reader = layers.reader();
     let data_dir = reader.text("data_dir").map(PathBuf::from);
     let options = data_dir.as_ref().and_then(|data| storage(&mut reader, data));
