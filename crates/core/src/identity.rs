@@ -16,6 +16,14 @@ pub struct EventId(String);
 #[serde(transparent)]
 pub struct SourceId(String);
 
+impl SourceId {
+    /// Says whether an account may have it: it is in bounds, and has no `/`.
+    #[must_use]
+    pub fn names_an_account(&self) -> bool {
+        self.is_in_bounds() && !self.0.contains('/')
+    }
+}
+
 /// The longest id of either kind, in characters.
 pub const ID_CHARS_MAX: usize = 128;
 

@@ -210,7 +210,7 @@ fn accounts(reader: &mut Reader) -> Option<Vec<Seed>> {
             reader.mistake(KEY, format!("account {place}: {what}"));
             good = false;
         };
-        if !SourceId::new(seed.id.as_str()).is_in_bounds() || seed.id.contains('/') {
+        if !SourceId::new(seed.id.as_str()).names_an_account() {
             wrong("`id` must have 1 to 128 printable characters and no `/`");
         }
         if !(1..=auth::session::AUTH_ID_BYTES_MAX).contains(&seed.auth_id.len()) {

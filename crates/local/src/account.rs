@@ -129,7 +129,7 @@ async fn add(
     secret_stdin: bool,
 ) -> anyhow::Result<bool> {
     let source = SourceId::new(id);
-    ensure!(source.is_in_bounds() && !id.contains('/'), "the id must have 1 to 128 printable characters and no `/`");
+    ensure!(source.names_an_account(), "the id must have 1 to 128 printable characters and no `/`");
     ensure!((1..=AUTH_ID_BYTES_MAX).contains(&auth_id.len()), "--auth-id must have 1 to {AUTH_ID_BYTES_MAX} bytes");
     let secret = secret(secret_stdin)?;
     let account =
