@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use events_proxy_core::{Moment, SourceId};
+use events_proxy_core::{Moment, SourceId, hex};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
 use secrecy::{ExposeSecret, SecretString};
@@ -265,7 +265,7 @@ impl Keys {
 /// The name of a key in the header of its tokens: it tells keys apart, and a token is as good a test of a guessed key as it is.
 fn kid(secret: &SecretString) -> String {
     let digest = Sha256::new().chain_update(b"events-proxy key\0").chain_update(secret.expose_secret()).finalize();
-    digest.iter().take(KID_BYTES).map(|byte| format!("{byte:02x}")).collect()
+    hex::of(digest.get(..KID_BYTES).unwrap_or_default())
 }
 
 /// Whether the time of a token, [`LEEWAY`] included, is not over at `now`.

@@ -3,8 +3,7 @@
 //! 256 random bits cannot be guessed or listed, so a plain SHA-256 hides them, and looking one up by its hash tells a
 //! watch nothing: who does not know the token cannot steer its hash.
 
-use std::fmt::Write;
-
+use events_proxy_core::hex;
 use rand::RngCore;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -18,11 +17,7 @@ pub(crate) const TEXT_BYTES: usize = 2 * BYTES;
 pub(crate) fn draw() -> SecretString {
     let mut bytes = [0; BYTES];
     rand::rng().fill_bytes(&mut bytes);
-    let mut text = String::with_capacity(TEXT_BYTES);
-    for byte in bytes {
-        write!(text, "{byte:02x}").expect("invariant: writing to a String cannot fail");
-    }
-    SecretString::from(text)
+    SecretString::from(hex::of(&bytes))
 }
 
 /// The SHA-256 of a secret's text: what is stored in its place.

@@ -7,6 +7,7 @@
 pub mod stage;
 pub mod moment;
 pub mod identity;
+pub mod hex;
 pub mod event;
 pub mod propagation;
 pub mod envelope;

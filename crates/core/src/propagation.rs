@@ -6,6 +6,8 @@
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroU128};
 
+use crate::hex;
+
 /// The longest `tracestate` that is carried on, in bytes (the recommendation's minimum to keep).
 pub const TRACESTATE_BYTES_MAX: usize = 512;
 /// The length of a version-00 `traceparent`, in bytes.
@@ -24,14 +26,14 @@ impl TraceContext {
     /// Parses a `traceparent` with its optional `tracestate`; `None` unless the former is valid.
     #[must_use]
     pub fn parse(parent: &str, state: Option<&str>) -> Option<Self> {
-        let hex = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let digits = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         let zero = |part: &str| part.bytes().all(|byte| byte == b'0');
         let mut parts = parent.split('-');
         let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let shaped = version.len() == 2 && trace.len() == 32 && span.len() == 16 && flags.len() == 2;
         // Later versions may append fields; version 00 may not, and ff is forbidden.
         let version_fits = version != "ff" && (version != "00" || parent.len() == TRACEPARENT_BYTES);
-        if !shaped || !version_fits || !hex(version) || !hex(trace) || !hex(span) || !hex(flags) || zero(trace) || zero(span) {
+        if !shaped || !version_fits || !digits(version) || !digits(trace) || !digits(span) || !digits(flags) || zero(trace) || zero(span) {
             return None;
         }
         let state = state.filter(|state| state.len() <= TRACESTATE_BYTES_MAX && state.bytes().all(|byte| matches!(byte, b' '..=b'~')));
@@ -43,9 +45,9 @@ impl TraceContext {
     pub fn unrecorded(trace: NonZeroU128, span: NonZeroU64) -> Self {
         let mut parent = String::with_capacity(TRACEPARENT_BYTES);
         parent.push_str("00-");
-        push_hex(&mut parent, &trace.get().to_be_bytes());
+        hex::push(&mut parent, &trace.get().to_be_bytes());
         parent.push('-');
-        push_hex(&mut parent, &span.get().to_be_bytes());
+        hex::push(&mut parent, &span.get().to_be_bytes());
         parent.push_str("-00");
         Self { parent, state: String::new() }
     }
@@ -74,12 +76,6 @@ impl TraceContext {
     pub fn trace_id(&self) -> &str {
         self.parent.get(3..35).unwrap_or_default()
     }
-}
-
-/// Appends bytes as lower-case hexadecimal digits.
-fn push_hex(text: &mut String, bytes: &[u8]) {
-    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' - 10 + value });
-    text.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
 }
 
 impl fmt::Display for TraceContext {

@@ -12,6 +12,7 @@ use broker::log::Log;
 use broker::log::offline::{self, Finding};
 use clap::{Args, Subcommand};
 use events_proxy_core::envelope::Record;
+use events_proxy_core::hex;
 use serde_json::{Value, json};
 
 /// How many records are appended to a new spool at once.
@@ -237,7 +238,7 @@ fn copy(dir: &Path, into: &Path, published: &Published, out: &mut impl Write) ->
 fn tell(finding: &Finding, out: &mut impl Write) -> anyhow::Result<()> {
     let line = match finding {
         Finding::Record(received) => shown(received),
-        Finding::Unreadable { offset, raw, reason } => json!({ "offset": offset, "unreadable": reason, "raw": hex(raw) }),
+        Finding::Unreadable { offset, raw, reason } => json!({ "offset": offset, "unreadable": reason, "raw": hex::of(raw) }),
         Finding::Hole { offsets: (from, to), .. } => json!({ "offset": from, "unreadable": "lost", "records": to.saturating_sub(*from) }),
         Finding::Torn { .. } => return Ok(()),
     };
@@ -247,13 +248,8 @@ fn tell(finding: &Finding, out: &mut impl Write) -> anyhow::Result<()> {
 /// A record as it is shown; what is no text as hexadecimal digits.
 fn shown(received: &Received) -> Value {
     let Received { offset, record } = received;
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap_or_else(|_| hex(bytes));
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap_or_else(|_| hex::of(bytes));
     let headers: serde_json::Map<String, Value> = record.headers.iter().map(|(name, value)| (name.clone(), text(value).into())).collect();
     let payload: Value = serde_json::from_slice(&record.payload).unwrap_or_else(|_| text(&record.payload).into());
     json!({ "offset": offset, "key": text(&record.key), "headers": headers, "payload": payload })
-}
-
-/// Bytes as hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
