@@ -6,6 +6,7 @@ pub mod stack;
 pub mod own;
 mod desk;
 mod backlog;
+mod audit;
 mod consume;
 mod path;
 mod enrich;

@@ -5,6 +5,8 @@
 //! an epoch that is over writes nothing but what is true whoever says it: that the target has an event.
 //! Next: nothing; the path ends here.
 
+mod tally;
+
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +22,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::metrics::Metrics;
 use crate::own::Notice;
 use crate::own::hold::Hold;
+use tally::{Tally, Way};
 
 /// The pause after a failed commit; it doubles up to the second.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -199,10 +202,10 @@ impl Settle {
     /// Settles what comes from a partition until nobody can send any more.
     pub(crate) async fn settle(&self, of: Settling<'_>, mut ended: mpsc::Receiver<Ended>, notices: &mpsc::Sender<Notice>) {
         let (ledger, hold) = of;
-        let mut batch = Vec::with_capacity(self.batch_max);
+        let (mut batch, mut tally) = (Vec::with_capacity(self.batch_max), Tally::default());
         while ended.recv_many(&mut batch, self.batch_max).await > 0 {
             let released = batch.iter().filter(|ended| matches!(ended, Ended::Parked(_))).count();
-            let commit = self.commit_of(of, batch.drain(..));
+            let commit = self.commit_of(of, &mut tally, batch.drain(..));
             if self.store(hold, &commit).await {
                 self.stored(ledger, &commit, released);
                 continue;
@@ -218,34 +221,39 @@ impl Settle {
     }
 
     /// What is stored for a batch.
-    fn commit_of(&self, (ledger, hold): Settling<'_>, batch: impl Iterator<Item = Ended>) -> Commit {
+    fn commit_of(&self, (ledger, hold): Settling<'_>, tally: &mut Tally, batch: impl Iterator<Item = Ended>) -> Commit {
         let (mut settled, mut undecodable, mut expired) = (Vec::new(), Vec::new(), Vec::new());
         let mut window = ledger.window();
         for ended in batch {
             match ended {
                 Ended::Event(event) => {
                     window.finish(event.offset);
+                    tally.note(event.offset, way(&event.end), 1);
                     settled.push(*event);
                 }
                 Ended::Parked(event) => settled.push(*event),
                 Ended::Undecodable(record) => {
                     window.finish(record.offset);
+                    tally.note(record.offset, Way::Dead, 1);
                     undecodable.push(*record);
                 }
                 Ended::Repeat(offset) => {
                     window.finish(offset);
+                    tally.note(offset, Way::Repeated, 1);
                     self.metrics.duplicate();
                 }
                 Ended::Expired(range) => {
                     window.finish(range.first);
                     window.pass_to(range.end);
+                    tally.note(range.first, Way::Expired, range.end - range.first);
                     expired.push(range);
                 }
             }
         }
         let next = window.committable();
         let next_offset = (next > ledger.committed()).then_some(next);
-        let progress = Progress { member: self.member.clone(), epoch: hold.epoch, next_offset, expired };
+        let passed = next_offset.map(|next| tally.pass(next)).unwrap_or_default();
+        let progress = Progress { member: self.member.clone(), epoch: hold.epoch, next_offset, passed, expired };
         Commit { topic: self.topic.to_string(), partition: ledger.partition, progress: Some(progress), settled, undecodable }
     }
 
@@ -312,5 +320,14 @@ impl Settle {
         for range in commit.progress.iter().flat_map(|progress| &progress.expired) {
             self.metrics.expired(range.end - range.first);
         }
+    }
+}
+
+/// The way of an event that came to this end.
+const fn way(end: &End) -> Way {
+    match end {
+        End::Delivered => Way::Delivered,
+        End::Parked { .. } => Way::Parked,
+        End::Dead { .. } => Way::Dead,
     }
 }

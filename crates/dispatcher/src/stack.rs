@@ -11,10 +11,11 @@ use chassis::clock::Clock;
 use chassis::lifecycle::{Cause, OnFailure, Tasks};
 use chassis::settings::common::{self, Topic};
 use opentelemetry::metrics::Meter;
-use storage::{Member, Store};
+use storage::{Balance, Member, Store};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
+use crate::audit::Audit;
 use crate::backlog::Backlog;
 use crate::breaker::Breaker;
 use crate::consume::Span;
@@ -77,6 +78,8 @@ pub struct Running {
     path: Arc<Path>,
     /// The partitions, once the storage is there.
     desks: Arc<OnceLock<Desks>>,
+    /// Whether every event is accounted for.
+    audit: Audit,
 }
 
 /// What a stop leaves behind.
@@ -93,7 +96,7 @@ pub struct Left {
 pub fn start(parts: Parts, tasks: &Tasks) -> anyhow::Result<(Running, Routes)> {
     let settings = &parts.settings;
     let own = Tasks::new();
-    let metrics = Metrics::new(&parts.meter);
+    let (metrics, audit) = (Metrics::new(&parts.meter), Audit::new(&parts.meter));
     let pace = pace::open(TARGET, settings.limit, parts.store.clone(), &parts.meter, &own)?;
     let graphql = Graphql::new(settings.target_url.clone(), settings.timeout).context("make the target's client")?;
     let target: Box<dyn Deliver> = if settings.testing { Box::new(Testing(graphql)) } else { Box::new(graphql) };
@@ -106,7 +109,7 @@ pub fn start(parts: Parts, tasks: &Tasks) -> anyhow::Result<(Running, Routes)> {
         clock: Arc::clone(&parts.clock),
         metrics: metrics.clone(),
     });
-    let running = Running { tasks: own.clone(), metrics, pace, path: Arc::clone(&path), desks: Arc::default() };
+    let running = Running { tasks: own.clone(), metrics, pace, path: Arc::clone(&path), desks: Arc::default(), audit };
     let routes = operator::routes(operator::Parts::of(&parts, running.clone()), &own);
     let beginning = running.clone();
     own.spawn("own partitions", OnFailure::StopProcess, async move { beginning.begin(parts, path).await });
@@ -168,6 +171,8 @@ impl Running {
         backlog.tell(&parts.meter);
         self.desks.get_or_init(|| desks.clone());
         self.tasks.spawn("watch the backlog", OnFailure::Log, backlog.watch(parts.store.clone(), Arc::clone(&topic), stopping.clone()));
+        let audit = self.audit.clone().watch(parts.store.clone(), Arc::clone(&topic), stopping.clone());
+        self.tasks.spawn("audit the balance of events", OnFailure::Log, audit);
         self.keep_journal(parts.store.clone(), parts.settings.journal_days);
         let parked = Parked {
             store: parts.store.clone(),
@@ -265,6 +270,11 @@ impl Running {
         let parked = ledgers.iter().map(|ledger| ledger.parked()).sum();
         let counted = self.metrics.numbers((self.pace.used(), pace::per_second(self.pace.limit())), unended, parked);
         Numbers { target_away: self.path.breaker.is_open(), ..counted }
+    }
+
+    /// What the last look at the balance of events found.
+    pub(crate) fn balance(&self) -> Balance {
+        self.audit.found()
     }
 
     /// The stored offset of each partition that is owned: what lies before it is not needed any more.

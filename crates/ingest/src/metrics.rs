@@ -39,6 +39,8 @@ struct Instruments {
     refused: AtomicU64,
     /// For [`Numbers`].
     published: AtomicU64,
+    /// Records of the spool that have an end: published, published before, or kept with the reason why not.
+    ended: AtomicU64,
     /// How many events in a row found no durable path, so that an outage does not fill the log.
     pathless: AtomicU32,
     /// The label of each way, made once.
@@ -83,6 +85,7 @@ impl Metrics {
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             published: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
             pathless: AtomicU32::new(0),
             ways: Way::ALL.map(|way| [KeyValue::new("path", way.as_str())]),
             events_accepted: counter("events.accepted", "Events answered with 202"),
@@ -100,6 +103,11 @@ impl Metrics {
             journal_dropped: counter("journal.dropped", "Rows given up while the storage did not answer"),
             accept_duration: duration.with_description("From a request's start until its event was durable").build(),
         }))
+    }
+
+    /// How many records of the spool have an end.
+    pub(crate) fn ended(&self) -> u64 {
+        self.0.ended.load(Ordering::Acquire)
     }
 
     /// The figures so far, with the number of events that wait in the spool.

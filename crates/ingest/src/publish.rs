@@ -103,9 +103,10 @@ impl Drainer {
         let (fresh, left) = Fresh::start(&spool, lane(passing, fresh::BOUND, 0), progress.clone(), tasks)?;
         let mut drainer =
             Self { lane: lane(backlog, BACKLOG, position), cursor, progress: progress.clone(), fresh, passing: None, metrics };
-        let stopping = tasks.stopping();
+        let (stopping, left) = (tasks.stopping(), left.filter(|(split, _)| position <= *split));
+        progress.began_with(left.map_or(0, |(split, from)| from - split));
         tasks.spawn("drain the spool", OnFailure::StopProcess, async move {
-            if let Some((split, from)) = left.filter(|(split, _)| position <= *split) {
+            if let Some((split, from)) = left {
                 drainer.pass(split, from).await;
             }
             // Cancel-safe: what is not in the cursor yet is published again at the next start.

@@ -3,9 +3,11 @@
 use anyhow::{Context, bail};
 use broker::log::offline::{self, Finding};
 use broker::log::{self, Log, OpenError};
+use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 use tokio::time::Instant;
 
+use crate::metrics::Metrics;
 use crate::publish::Progress;
 use crate::settings::Settings;
 
@@ -60,8 +62,8 @@ fn way_on(settings: &Settings) -> String {
     )
 }
 
-/// Shows how full the spool is, and how much waits in it.
-pub(crate) fn observe(spool: &Log, progress: &Progress, meter: &Meter) {
+/// Shows how full the spool is, how much waits in it, and whether it let go of an event that has no end.
+pub(crate) fn observe(spool: &Log, progress: &Progress, (metrics, meter): (&Metrics, &Meter)) {
     let gauge = |name: &'static str, told: &'static str| meter.u64_observable_gauge(name).with_description(told);
     let log = spool.clone();
     gauge("spool.bytes", "How much the spool holds").with_callback(move |gauge| gauge.observe(log.bytes(), &[])).build();
@@ -76,9 +78,15 @@ pub(crate) fn observe(spool: &Log, progress: &Progress, meter: &Meter) {
         }
     };
     gauge("spool.free.bytes", "How much the spool's file system has left").with_callback(free).build();
-    let (log, progress) = (spool.clone(), progress.clone());
-    let unpublished = move || progress.unpublished(log.bounds().end);
+    let (log, waiting) = (spool.clone(), progress.clone());
+    let unpublished = move || waiting.unpublished(log.bounds().end);
     gauge("spool.unpublished", "Accepted events that the topic does not have yet")
         .with_callback(move |gauge| gauge.observe(unpublished(), &[]))
+        .build();
+    let (progress, metrics) = (progress.clone(), metrics.clone());
+    // In this order: what the spool let go of has been counted before.
+    let unaccounted = move || progress.let_go().saturating_sub(metrics.ended());
+    gauge("events.unaccounted", "Events that were passed without a stored end, or whose row is gone; 0, or something is wrong")
+        .with_callback(move |gauge| gauge.observe(unaccounted(), &[KeyValue::new("at", "spool")]))
         .build();
 }

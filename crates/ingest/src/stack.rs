@@ -111,7 +111,7 @@ pub fn start(parts: Parts, listener: TcpListener, tasks: &Tasks) -> anyhow::Resu
     let courtesy = if settings.durability == Durability::Volume { Courtesy::new(metrics.clone()) } else { Courtesy::none() };
     let drainer = DrainerParts { spool: spool.clone(), publisher: Arc::clone(&publisher), overtaken: overtaken.clone(), courtesy, worker };
     let progress = Drainer::start(drainer, &own).context("read how far the spool is published")?;
-    spool::observe(&spool, &progress, &meter);
+    spool::observe(&spool, &progress, (&metrics, &meter));
     own.spawn("make the topic", OnFailure::Log, topic::prepare(Arc::clone(&publisher), own.stopping()));
     let (sowing, seeds, stop) = (store.clone(), settings.accounts.clone(), own.stopping());
     own.spawn("put accounts in place", OnFailure::Log, async move { seed::sow(&sowing, &seeds, stop).await });

@@ -82,7 +82,7 @@ impl Account {
     /// # Errors
     /// A setting is wrong, the database does not answer, or a secret does not do.
     pub fn run(&self, out: &mut impl Write) -> anyhow::Result<bool> {
-        let options = settings::kept(self.data_dir.as_deref())?;
+        let (options, _) = settings::kept(self.data_dir.as_deref())?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
         runtime.block_on(async {
             let store = Store::connect(&options).await.context("connect to the database")?;

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::account::Account;
 use crate::operate::{Limit, Replay};
+use crate::reconcile::Reconcile;
 use crate::spool::Spool;
 
 /// What follows the options in `--help`.
@@ -52,6 +53,8 @@ pub enum Command {
     Replay(Replay),
     /// Tell or change the target's limit, for all replicas and without a restart.
     Limit(Limit),
+    /// Judge whether every event is accounted for, and name those that are not.
+    Reconcile(Reconcile),
 }
 
 impl Command {
@@ -65,6 +68,7 @@ impl Command {
             Self::Account(account) => account.run(out),
             Self::Replay(replay) => replay.run(out),
             Self::Limit(limit) => limit.run(out),
+            Self::Reconcile(reconcile) => reconcile.run(out),
         }
     }
 }

@@ -4,6 +4,7 @@ pub mod cli;
 pub mod spool;
 pub mod account;
 pub mod operate;
+pub mod reconcile;
 pub mod settings;
 pub mod demo;
 pub mod member;

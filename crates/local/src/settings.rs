@@ -186,16 +186,17 @@ pub(crate) fn layers(data_dir: Option<&Path>) -> Result<chassis::settings::Setti
     })
 }
 
-/// Where accounts are, of settings that are not judged further.
-pub(crate) fn kept(data_dir: Option<&Path>) -> anyhow::Result<storage::Options> {
+/// Where accounts and events are kept, and the topic's name, of settings that are not judged further.
+pub(crate) fn kept(data_dir: Option<&Path>) -> anyhow::Result<(storage::Options, String)> {
     let layers = layers(data_dir)?;
     let mut reader = layers.reader();
     let data_dir = reader.text("data_dir").map(PathBuf::from);
     let options = data_dir.as_ref().and_then(|data| storage(&mut reader, data));
+    let topic = reader.text("queue_topic");
     reader.finish()?;
-    let options = options.expect("invariant: a reader without mistakes has read everything");
-    ensure!(options.url != IN_MEMORY, "USER_REPOSITORY_TYPE is InMemory: such accounts are nowhere but in their process");
-    Ok(options)
+    let (options, topic) = options.zip(topic).expect("invariant: a reader without mistakes has read everything");
+    ensure!(options.url != IN_MEMORY, "USER_REPOSITORY_TYPE is InMemory: what is kept so is nowhere but in its process");
+    Ok((options, topic))
 }
 
 /// The target's limit, for the view and the simulated target.

@@ -10,7 +10,7 @@ use crate::journal::merge::{self, Key};
 use crate::lease::statement;
 use crate::store::Transact;
 use crate::value::{bigint, text};
-use crate::{Error, Store, dead, expired, parked};
+use crate::{Error, Passed, Store, dead, expired, parked};
 
 /// How a settled event ended, for now or for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +109,8 @@ pub struct Progress {
     pub epoch: u64,
     /// The offset to go on from. `None` when only parked events settle: the offset stays.
     pub next_offset: Option<u64>,
+    /// How the records ended that lie between the offset before and this one.
+    pub passed: Passed,
     /// Offsets that the topic dropped before they were read.
     pub expired: Vec<Expired>,
 }
@@ -187,13 +189,22 @@ impl Transact for Commit {
 }
 
 impl Progress {
-    /// Moves the partition's offset forward; `false` when it belongs to another.
+    /// Moves the partition's offset forward and counts what it passes; `false` when it belongs to another. A commit that is
+    /// written a second time finds the offset where it moved it, and counts nothing.
     async fn advance(&self, transaction: &DatabaseTransaction, topic: &str, partition: u32) -> Result<bool, DbErr> {
-        const ADVANCE: &str = r#"UPDATE dispatch_partition SET next_offset = CASE WHEN next_offset < $1 THEN $1 ELSE next_offset END
+        const ADVANCE: &str = r#"UPDATE dispatch_partition SET
+            passed_delivered = passed_delivered + CASE WHEN next_offset < $1 THEN $6 ELSE 0 END,
+            passed_parked = passed_parked + CASE WHEN next_offset < $1 THEN $7 ELSE 0 END,
+            passed_dead = passed_dead + CASE WHEN next_offset < $1 THEN $8 ELSE 0 END,
+            passed_repeated = passed_repeated + CASE WHEN next_offset < $1 THEN $9 ELSE 0 END,
+            passed_expired = passed_expired + CASE WHEN next_offset < $1 THEN $10 ELSE 0 END,
+            next_offset = CASE WHEN next_offset < $1 THEN $1 ELSE next_offset END
             WHERE topic = $2 AND "partition" = $3 AND owner = $4 AND epoch = $5"#;
         let next = bigint(self.next_offset.unwrap_or_default());
-        let whose = vec![next.into(), topic.into(), i64::from(partition).into(), text(&self.member).into(), bigint(self.epoch).into()];
-        let advanced = transaction.execute_raw(statement(transaction.get_database_backend(), ADVANCE, whose)).await?;
+        let mut values = vec![next.into(), topic.into(), i64::from(partition).into(), text(&self.member).into(), bigint(self.epoch).into()];
+        let Passed { delivered, parked, dead, repeated, expired } = self.passed;
+        values.extend([delivered, parked, dead, repeated, expired].map(|records| bigint(records).into()));
+        let advanced = transaction.execute_raw(statement(transaction.get_database_backend(), ADVANCE, values)).await?;
         Ok(advanced.rows_affected() > 0)
     }
 }

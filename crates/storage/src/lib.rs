@@ -12,6 +12,7 @@ mod entity;
 mod migration;
 mod store;
 mod account;
+mod balance;
 mod session;
 mod journal;
 mod lease;
@@ -24,6 +25,7 @@ mod search;
 mod pace;
 
 pub use account::{Account, Change, Listed};
+pub use balance::{Astray, Balance, Passed, Why};
 pub use commit::{Commit, End, Expired, Progress, Settled, Undecodable};
 pub use dead::{DeadKind, DeadRow};
 pub use error::Error;

@@ -3,6 +3,7 @@
 //! All pending steps run in one transaction, one process at a time: SQLite's write lock and, on PostgreSQL, an
 //! advisory lock see to that. Names are spelled out here, so that a step stays what it was when entities move on.
 
+mod balance;
 mod columns;
 mod disabling;
 mod first;
@@ -30,7 +31,14 @@ struct Steps;
 #[async_trait::async_trait]
 impl MigratorTrait for Steps {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(first::Step), Box::new(ownership::Step), Box::new(replay::Step), Box::new(pace::Step), Box::new(disabling::Step)]
+        vec![
+            Box::new(first::Step),
+            Box::new(ownership::Step),
+            Box::new(replay::Step),
+            Box::new(pace::Step),
+            Box::new(disabling::Step),
+            Box::new(balance::Step),
+        ]
     }
 }
 

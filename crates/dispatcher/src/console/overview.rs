@@ -88,6 +88,12 @@ fn live(figures: &Figures, office: &Office) -> Markup {
 fn verdict(figures: &Figures, oldest: Option<Duration>) -> Markup {
     let (class, said, why) = if let Some(trouble) = &figures.trouble {
         ("bad", "The storage does not answer", format!("Nothing is sent meanwhile, and nothing is lost. {trouble}"))
+    } else if figures.balance.unaccounted() > 0 {
+        (
+            "bad",
+            "Events are unaccounted for",
+            format!("{} of them: `events-proxy reconcile` names them.", grouped(figures.balance.unaccounted())),
+        )
     } else if figures.numbers.target_away {
         (
             "bad",

@@ -13,7 +13,7 @@ use chassis::clock::Clock;
 use chassis::lifecycle::{Cause, sentence};
 use events_proxy_core::Moment;
 use serde::Serialize;
-use storage::{DeadGroup, Limit, Store};
+use storage::{Balance, DeadGroup, Limit, Store};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +43,8 @@ pub(crate) struct Figures {
     pub(crate) parked: u64,
     /// Dead letters by reason.
     pub(crate) dead: Vec<DeadGroup>,
+    /// Whether every event is accounted for.
+    pub(crate) balance: Balance,
     /// When the oldest unfinished event was received.
     pub(crate) oldest: Option<Moment>,
     /// Records that came per second, oldest first.
@@ -117,6 +119,7 @@ impl Figures {
             backlog: 0,
             parked: 0,
             dead: Vec::new(),
+            balance: Balance::default(),
             oldest: None,
             arriving: Vec::new(),
             settling: Vec::new(),
@@ -160,7 +163,7 @@ impl Watch {
     /// Asks once; what the storage does not tell stays as it was.
     async fn ask(&self, samples: &mut VecDeque<Sample>) -> Figures {
         let before = Arc::clone(&self.newest.borrow());
-        let known = Figures { at: self.clock.now(), numbers: self.running.numbers(), ..(*before).clone() };
+        let known = Figures { at: self.clock.now(), numbers: self.running.numbers(), balance: self.running.balance(), ..(*before).clone() };
         match self.told(known.clone(), samples).await {
             Ok(figures) => figures,
             Err(error) => Figures { trouble: Some(sentence(&error)), ..known },

@@ -17,6 +17,7 @@ pub(super) async fn overview(request: HttpRequest, office: web::Data<Office>) ->
         "backlog": figures.backlog,
         "parked": figures.parked,
         "dead": figures.dead_letters(),
+        "unaccounted": figures.balance.unaccounted(),
         "oldestReceivedAt": figures.oldest.map(|oldest| oldest.to_string()),
         "permitted": permitted,
         "permittedPerSecond": permitted.per_second(),

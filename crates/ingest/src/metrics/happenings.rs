@@ -58,11 +58,13 @@ impl Metrics {
 
     /// A record of the spool went straight to the topic before.
     pub(crate) fn overtaken(&self) {
+        self.0.ended.fetch_add(1, Ordering::Release);
         self.0.events_overtaken.add(1, &[]);
     }
 
     /// A record will never be on the topic; it is kept with the reason.
     pub(crate) fn unpublishable(&self, offset: u64, reason: &str) {
+        self.0.ended.fetch_add(1, Ordering::Release);
         self.0.events_unpublishable.add(1, &[]);
         tracing::warn!(spool.offset = offset, reason, "an event is dead: the topic will never have it; its payload is kept");
     }
@@ -95,6 +97,7 @@ impl Metrics {
     pub(crate) fn published(&self, records: usize) {
         let records = u64::try_from(records).unwrap_or(u64::MAX);
         self.0.published.fetch_add(records, Ordering::Relaxed);
+        self.0.ended.fetch_add(records, Ordering::Release);
         self.0.events_published.add(records, &[]);
     }
 

@@ -12,6 +12,8 @@ mod owners;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]
+mod reconcile;
+#[cfg(test)]
 mod separate;
 #[cfg(test)]
 mod spool;

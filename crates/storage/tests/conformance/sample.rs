@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use events_proxy_core::envelope::Record;
 use events_proxy_core::{Attempt, DeadReason, EventId, Moment, Outcome, SourceId, State};
-use storage::{Beat, Commit, End, JournalRow, Member, ParkedRow, Progress, PublishedRow, Settled, Standing, Store};
+use storage::{Beat, Commit, End, JournalRow, Member, ParkedRow, Passed, Progress, PublishedRow, Settled, Standing, Store};
 
 /// The topic of all samples.
 pub(crate) const TOPIC: &str = "events";
@@ -101,7 +101,7 @@ pub(crate) async fn own(store: &Store, topic: &str) -> Standing {
 
 /// How far "me" has come under epoch 1.
 pub(crate) fn to(next_offset: u64) -> Option<Progress> {
-    Some(Progress { member: "me".to_owned(), epoch: 1, next_offset: Some(next_offset), expired: Vec::new() })
+    Some(Progress { member: "me".to_owned(), epoch: 1, next_offset: Some(next_offset), passed: Passed::default(), expired: Vec::new() })
 }
 
 /// Where each partition of a topic goes on, if it has come anywhere.

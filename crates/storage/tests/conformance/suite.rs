@@ -15,6 +15,7 @@ mod searching;
 mod replaying;
 mod leases;
 mod pacing;
+mod balancing;
 mod lasting;
 mod cable;
 mod absence;
@@ -158,6 +159,10 @@ shared_laws! {
 }
 
 lasting_laws! {
+    balancing:
+        records_that_ended_balance_however_often_their_commit_is_written
+        a_record_passed_without_an_end_is_counted_and_named
+        an_event_whose_row_is_gone_is_counted_and_named;
     lasting:
         two_processes_may_migrate_at_once
         two_processes_may_write_at_once

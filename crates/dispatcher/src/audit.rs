@@ -1,0 +1,76 @@
+//! Looks at intervals whether every event is accounted for, and rings when one is not.
+//!
+//! The balance itself, and what it compares, is the storage's ([`storage::Balance`]): a difference is never a matter of timing.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chassis::lifecycle::{Cause, sentence};
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Meter;
+use storage::{Balance, Store};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How often it looks.
+const INTERVAL: Duration = Duration::from_secs(15);
+/// It rests so many times as long as a look took: it never costs the database more than a twentieth of one connection.
+const REST: u32 = 20;
+
+/// What the last look found; clones share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Audit(Arc<Mutex<Balance>>);
+
+impl Audit {
+    /// An audit that tells the metrics what it finds.
+    pub(crate) fn new(meter: &Meter) -> Self {
+        let audit = Self::default();
+        let told = audit.clone();
+        meter
+            .u64_observable_gauge("events.unaccounted")
+            .with_description("Events that were passed without a stored end, or whose row is gone; 0, or something is wrong")
+            .with_callback(move |gauge| gauge.observe(told.found().unaccounted(), &[KeyValue::new("at", "topic")]))
+            .build();
+        audit
+    }
+
+    /// What the last look found.
+    pub(crate) fn found(&self) -> Balance {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks until the process stops.
+    pub(crate) async fn watch(self, store: Store, topic: Arc<str>, stopping: CancellationToken) -> Result<(), Cause> {
+        loop {
+            let began = Instant::now();
+            match store.balance(&topic).await {
+                Ok(balance) => self.note(balance),
+                Err(error) => {
+                    tracing::debug!(error = sentence(&error), "cannot judge whether all events are accounted for; the last look stands")
+                }
+            }
+            // Both arms are cancel-safe: each only waits.
+            tokio::select! {
+                () = stopping.cancelled() => return Ok(()),
+                () = tokio::time::sleep(INTERVAL.max(began.elapsed() * REST)) => {}
+            }
+        }
+    }
+
+    /// Notes what was found; says so when it is not what it was.
+    fn note(&self, balance: Balance) {
+        let before = std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), balance);
+        let (events, was) = (balance.unaccounted(), before.unaccounted());
+        if events > was {
+            tracing::error!(
+                events,
+                skipped = balance.skipped,
+                parked_gone = balance.parked_gone,
+                dead_gone = balance.dead_gone,
+                "events are unaccounted for: `events-proxy reconcile` names them"
+            );
+        } else if was > 0 && events == 0 {
+            tracing::info!("all events are accounted for again");
+        }
+    }
+}
