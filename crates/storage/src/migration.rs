@@ -2,6 +2,8 @@
 //!
 //! All pending steps run in one transaction, one process at a time: SQLite's write lock and, on PostgreSQL, an
 //! advisory lock see to that. Names are spelled out here, so that a step stays what it was when entities move on.
+//! Steps that this version does not know are a later one's, which only adds: a process that was rolled back, or starts
+//! anew in the middle of an upgrade, works beside them.
 
 mod balance;
 mod columns;
@@ -11,11 +13,12 @@ mod ownership;
 mod replay;
 mod pace;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, Func, Query};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
-use sea_orm_migration::{MigrationTrait, MigratorTrait};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait};
+use sea_orm_migration::{MigrationTrait, MigratorTrait, seaql_migrations};
 
 use crate::store::Transact;
 use crate::{Error, Store};
@@ -51,7 +54,17 @@ impl Transact for Steps {
             let lock = Query::select().expr(Func::cust("pg_advisory_xact_lock").arg(Expr::val(LOCK))).take();
             transaction.query_one(&lock).await?;
         }
-        Self::up(transaction, None).await
+        if Self::are_done(transaction).await? { Ok(()) } else { Self::up(transaction, None).await }
+    }
+}
+
+impl Steps {
+    /// Whether every step of this version is done.
+    async fn are_done(transaction: &DatabaseTransaction) -> Result<bool, DbErr> {
+        Self::install(transaction).await?;
+        let done = seaql_migrations::Entity::find().all(transaction).await?;
+        let done: HashSet<String> = done.into_iter().map(|step| step.version).collect();
+        Ok(Self::migrations().iter().all(|step| done.contains(step.name())))
     }
 }
 

@@ -16,6 +16,13 @@ pub(crate) async fn migrating_again_changes_nothing(ground: &Ground) {
     assert_eq!(row(&ground.store, "a").await, before);
 }
 
+pub(crate) async fn an_earlier_version_works_beside_the_steps_of_a_later_one(ground: &Ground) {
+    ground.run("INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_of_a_later_version', 0)").await;
+    let earlier = ground.another().await;
+    earlier.migrate().await.unwrap();
+    own(&earlier, TOPIC).await;
+}
+
 pub(crate) async fn two_processes_may_migrate_at_once(ground: &Ground) {
     const TABLES: [&str; 12] = [
         "refresh_token",
