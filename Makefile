@@ -8,9 +8,8 @@ help: ## list the commands
 run: ## run everything in one process, with a live view
 	cargo run --release
 
-test: ## run every test, on real Kafka and PostgreSQL
-	cargo build --workspace
-	infra/dev/services run -- cargo test --workspace
+test: ## run every test, on real Kafka, PostgreSQL and Jaeger
+	infra/dev/services run --jaeger -- cargo test --workspace
 
 lint: ## check format, lints, structure and dependencies
 	cargo fmt --all --check

@@ -63,9 +63,10 @@ fn a_line_is_a_flat_object_that_tells_service_replica_and_trace() {
             tracing::info!(event.id = "e1", attempt = 3_u64, level = "mine", error = &error as &dyn std::error::Error, "said in a span");
         });
         tracing::warn!(ok = true, "said outside");
+        tracing::warn!(trace_id = "of an event", "said of an event outside");
         tracing::debug!("not said");
     });
-    let [inside, outside] = lines.as_slice() else { panic!("{lines:?}") };
+    let [inside, outside, event] = lines.as_slice() else { panic!("{lines:?}") };
     for (key, value) in [
         ("level", "INFO"),
         ("service", "ingest"),
@@ -82,6 +83,7 @@ fn a_line_is_a_flat_object_that_tells_service_replica_and_trace() {
     assert_eq!(inside["span_id"].as_str().unwrap().len(), 16);
     assert!(inside["timestamp"].as_str().unwrap().ends_with('Z'));
     assert_eq!((outside["level"].as_str(), outside["trace_id"].as_str()), (Some("WARN"), None));
+    assert_eq!(event["trace_id"], "of an event");
 }
 
 #[test]

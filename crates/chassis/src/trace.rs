@@ -3,8 +3,8 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use events_proxy_core::{Moment, TraceContext};
-use opentelemetry::global;
-use opentelemetry::trace::{Span as _, SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer};
+use opentelemetry::trace::{Span as _, SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer};
+use opentelemetry::{KeyValue, global};
 use rand::Rng;
 use tracing::Span;
 use tracing_opentelemetry::{OpenTelemetrySpanExt, SetParentError};
@@ -66,14 +66,63 @@ pub fn context(span: &Span) -> TraceContext {
     written(span.span_context()).unwrap_or_else(fresh)
 }
 
-/// Tells of a wait that is over: a span of its own with its true start and end, where the trace is recorded.
-pub fn waited(name: &'static str, trace: &TraceContext, (from, to): (Moment, Moment)) {
-    let Some(parent) = remote(trace).filter(SpanContext::is_sampled) else { return };
+/// Something that is over, as a span of its own with its true start and end.
+#[derive(Debug)]
+pub struct Past {
+    /// Its name.
+    pub name: &'static str,
+    /// From when to when it was.
+    pub times: (Moment, Moment),
+    /// Why it failed, if it did.
+    pub failure: Option<String>,
+    /// What else is known of it.
+    pub attributes: Vec<KeyValue>,
+}
+
+impl Past {
+    /// A wait.
+    #[must_use]
+    pub const fn wait(name: &'static str, times: (Moment, Moment)) -> Self {
+        Self { name, times, failure: None, attributes: Vec::new() }
+    }
+}
+
+/// Tells of a wait that is over, where the trace is recorded.
+pub fn waited(name: &'static str, trace: &TraceContext, times: (Moment, Moment)) {
+    if let Some(parent) = remote(trace).filter(SpanContext::is_sampled) {
+        tell(parent, Past::wait(name, times));
+    }
+}
+
+/// Tells of a part of a trace that nobody recorded, because it came to more than was expected of it: a failure is seen whatever
+/// the share of recorded traces. Its spans hang on the context that the event carries.
+pub fn told_afterwards(trace: &TraceContext, parts: impl IntoIterator<Item = Past>) {
+    let Some(parent) = remote(trace) else { return };
+    let recorded = SpanContext::new(parent.trace_id(), parent.span_id(), TraceFlags::SAMPLED, true, parent.trace_state().clone());
+    for part in parts {
+        tell(recorded.clone(), part);
+    }
+}
+
+/// Makes a span of what is over.
+fn tell(parent: SpanContext, past: Past) {
     let at = |moment: Moment| UNIX_EPOCH + Duration::from_micros(u64::try_from(moment.as_micros()).unwrap_or_default());
     let context = opentelemetry::Context::new().with_remote_span_context(parent);
     let tracer = global::tracer(SCOPE);
-    let mut span = tracer.span_builder(name).with_start_time(at(from)).start_with_context(&tracer, &context);
+    let (from, to) = past.times;
+    let builder = tracer.span_builder(past.name).with_start_time(at(from)).with_attributes(past.attributes);
+    let mut span = builder.start_with_context(&tracer, &context);
+    if let Some(failure) = past.failure {
+        span.set_status(Status::error(failure));
+    }
     span.end_with_timestamp(at(to));
+}
+
+/// Leads from a span to one of another trace, or of an earlier part of its own.
+pub fn link(span: &Span, to: &TraceContext) {
+    if let Some(to) = remote(to) {
+        span.add_link(to);
+    }
 }
 
 /// A context as the SDK holds it. A `tracestate` that the SDK does not take is left out.

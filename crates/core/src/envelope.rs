@@ -21,6 +21,9 @@ pub const SCHEMA_VERSION: u16 = 1;
 /// The header that says when the record was handed to the disk or the broker, in microseconds; a reader can do without it.
 pub const ACCEPTED_AT: &str = "accepted-at";
 
+/// The header that leads to the replay that brought an event back; a record on the topic never has it.
+const REPLAYED_IN: &str = "replayed-in";
+
 /// What a broker carries: opaque bytes with headers.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Record {
@@ -38,6 +41,17 @@ impl Record {
     pub fn accepted_at(&self) -> Option<Moment> {
         let text = std::str::from_utf8(self.headers.get(ACCEPTED_AT)?).ok()?;
         text.parse().ok().map(Moment::from_micros)
+    }
+
+    /// The span of the replay that brought it back last, if one did and is recorded.
+    #[must_use]
+    pub fn replayed_in(&self) -> Option<TraceContext> {
+        TraceContext::parse(std::str::from_utf8(self.headers.get(REPLAYED_IN)?).ok()?, None)
+    }
+
+    /// Notes the span of the replay that brings it back.
+    pub fn note_replay(&mut self, replay: &TraceContext) {
+        self.headers.insert(REPLAYED_IN.to_owned(), replay.traceparent().as_bytes().to_vec());
     }
 
     /// The record's size as bounds count it: key, payload and headers, in bytes.

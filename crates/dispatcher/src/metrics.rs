@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chassis::lifecycle::sentence;
-use events_proxy_core::{Attempt, Outcome, State};
+use events_proxy_core::{Attempt, Envelope, Outcome, State};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 
@@ -157,14 +157,16 @@ impl Metrics {
     }
 
     /// An event died.
-    pub(crate) fn died(&self, event_id: &str, reason: &'static str, detail: &str) {
-        tracing::warn!(event.id = event_id, reason, detail, "an event is dead: its payload and attempts are kept");
+    pub(crate) fn died(&self, (event_id, trace_id): (&str, &str), reason: &'static str, detail: &str) {
+        tracing::warn!(event.id = event_id, trace_id, reason, detail, "an event is dead: its payload and attempts are kept");
     }
 
     /// Our own code broke on an event.
-    pub(crate) fn panicked(&self, event_id: &str, partition: u32, offset: u64) {
+    pub(crate) fn panicked(&self, envelope: &Envelope, partition: u32, offset: u64) {
         tracing::error!(
-            event.id = event_id,
+            code = "delivery_panicked",
+            event.id = envelope.event.id.as_str(),
+            trace_id = envelope.trace.trace_id(),
             partition,
             offset,
             "the delivery of an event panicked: a mistake of ours; the event is dead, others go on"

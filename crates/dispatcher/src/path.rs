@@ -3,6 +3,8 @@
 //! A throttle or an open breaker uses up no attempt. What may pass is tried again in place a few times, then parked; what
 //! the target refuses is dead at once, and so is what makes our own delivery panic: it would do so wherever it comes next.
 
+mod story;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +25,7 @@ use crate::enrich::Brands;
 use crate::metrics::Metrics;
 use crate::own::hold::Hold;
 use crate::pace::{Pace, Slot};
+use story::Story;
 
 /// How long the target is left alone when it says that it is too fast and not for how long.
 const THROTTLE: Duration = Duration::from_secs(1);
@@ -107,20 +110,21 @@ impl Path {
             event.id = envelope.event.id.as_str(),
         );
         chassis::trace::adopt(&span, &envelope.trace);
-        match attempts.last() {
-            None => chassis::trace::waited("queue", &envelope.trace, (record.accepted_at().unwrap_or(envelope.received_at), consumed_at)),
-            Some(last) => chassis::trace::waited("parked", &envelope.trace, (last.ended_at(), self.clock.now())),
+        if let Some(replay) = record.replayed_in() {
+            chassis::trace::link(&span, &replay);
         }
+        let story = Story::begin((&envelope, &record, consumed_at), (&attempts, forgiven), self.clock.now());
         let brand = span.in_scope(|| tracing::info_span!("enrich").in_scope(|| self.brands.enrich(&envelope.source_id)));
         let tried = self.tries(&hold, (&envelope, &brand), &mut attempts, forgiven).instrument(span.clone()).await?;
         let end = tried.unwrap_or_else(|Panicked| {
-            self.metrics.panicked(envelope.event.id.as_str(), partition, offset);
+            self.metrics.panicked(&envelope, partition, offset);
             End::Dead { reason: DeadReason::AttemptsExhausted, detail: "its delivery panicked".to_owned() }
         });
         let trace_id = envelope.trace.trace_id().to_owned();
         if let End::Dead { reason, detail } = &end {
-            self.metrics.died(envelope.event.id.as_str(), reason.as_str(), detail);
+            self.metrics.died((envelope.event.id.as_str(), &trace_id), reason.as_str(), detail);
         }
+        story.end(&envelope.trace, &attempts, end.state(), self.clock.now());
         // The span of the settlement ends when the settlement is handed on; the commit itself serves many events.
         let settle = span.in_scope(|| tracing::info_span!("settle", event.state = end.state().as_str()));
         drop(settle);

@@ -315,7 +315,7 @@ impl Settle {
         }
         for record in &commit.undecodable {
             self.metrics.settled(events_proxy_core::State::Dead, now.since(record.at));
-            self.metrics.died("unknown", "undecodable", &record.detail);
+            self.metrics.died(("unknown", "unknown"), "undecodable", &record.detail);
         }
         for range in commit.progress.iter().flat_map(|progress| &progress.expired) {
             self.metrics.expired(range.end - range.first);

@@ -7,6 +7,7 @@
 use actix_web::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use actix_web::web::{self, Bytes, BytesMut};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
+use chassis::trace::Past;
 use events_proxy_core::{Envelope, EventId, TraceContext};
 use futures_util::StreamExt;
 use serde::Serialize;
@@ -49,6 +50,9 @@ pub(crate) struct NewEvent {
     #[schema(example = "2026-01-31T12:00:00Z")]
     timestamp: String,
 }
+
+/// Why a request's span failed that found no durable path.
+const NO_WAY: &str = "the event could not be made durable";
 
 /// `POST /api/events`.
 #[utoipa::path(
@@ -93,7 +97,13 @@ async fn lead(
     }
     let envelope = Envelope { source_id: caller.source_id, event, received_at, trace };
     let accepting = shared.accept.accept(&envelope, budget).instrument(stage(recorded, || tracing::info_span!("accept")));
-    accepting.await.map_err(|_| Reject::NoDurablePath)?;
+    if accepting.await.is_err() {
+        if !recorded {
+            let times = (received_at, shared.clock.now());
+            chassis::trace::told_afterwards(&envelope.trace, [Past { failure: Some(NO_WAY.to_owned()), ..Past::wait("receive", times) }]);
+        }
+        return Err(Reject::NoDurablePath);
+    }
     drop(admitted);
     let mut response = HttpResponse::Accepted();
     for header in quota_headers(left) {

@@ -32,7 +32,7 @@ pub(crate) fn build(url: &str, timeout: Duration, idle_max: usize) -> Result<Cli
 }
 
 /// Gives rustls its cryptography unless the process already chose one.
-fn install_cryptography() {
+pub(crate) fn install_cryptography() {
     if rustls::crypto::CryptoProvider::get_default().is_none() && rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("another part of the process installed its cryptography first");
     }

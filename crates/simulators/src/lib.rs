@@ -12,3 +12,4 @@ pub mod program;
 mod client;
 mod clock;
 mod record;
+pub mod trace;

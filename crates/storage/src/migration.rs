@@ -11,6 +11,7 @@ mod disabling;
 mod first;
 mod ownership;
 mod replay;
+mod replay_trace;
 mod pace;
 
 use std::collections::HashSet;
@@ -41,6 +42,7 @@ impl MigratorTrait for Steps {
             Box::new(pace::Step),
             Box::new(disabling::Step),
             Box::new(balance::Step),
+            Box::new(replay_trace::Step),
         ]
     }
 }

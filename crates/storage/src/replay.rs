@@ -10,7 +10,7 @@
 
 mod turn;
 
-use events_proxy_core::{DeadReason, EventId, Moment, SourceId};
+use events_proxy_core::{DeadReason, EventId, Moment, SourceId, TraceContext};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +104,8 @@ pub struct NewReplay {
     pub share_thousandths: u16,
     /// When it is ordered.
     pub begun_at: Moment,
+    /// The span of the order, to which each dead event that it moves will lead; none when nobody records it.
+    pub trace: Option<TraceContext>,
 }
 
 /// A replay.
@@ -131,6 +133,8 @@ pub struct Replay {
     pub skipped: u64,
     /// When it was done or cancelled.
     pub ended_at: Option<Moment>,
+    /// The trace of its order, if that is recorded.
+    pub trace_id: Option<String>,
 }
 
 impl Store {
@@ -166,6 +170,7 @@ impl Store {
             seen_offset: Set(-1),
             turn_at: Set(0),
             ended_at: Set(None),
+            trace: Set(new.trace.as_ref().map(|trace| trace.traceparent().to_owned())),
         };
         self.write(&turn::Begin(row)).await?;
         Ok(chosen)
@@ -229,6 +234,7 @@ impl Replay {
             skipped: table.offset("skipped", row.skipped)?,
             begun_at: Moment::from_micros(row.begun_at),
             ended_at: moment(row.ended_at),
+            trace_id: row.trace.and_then(|parent| Some(TraceContext::parse(&parent, None)?.trace_id().to_owned())),
             id: row.id,
             topic: row.topic,
             operator: row.operator,

@@ -21,7 +21,8 @@ use tracing_subscriber::registry::LookupSpan;
 use super::sink::Sink;
 use crate::clock::{Clock, SystemClock};
 
-/// The keys that every line has; a field of the same name gets a `field.` before it.
+/// The keys that are ours; a field of the same name gets a `field.` before it where the line has its own. One that concerns an event
+/// outside of a span names the trace itself.
 const OURS: [&str; 7] = ["timestamp", "level", "target", "service", "replica", "trace_id", "span_id"];
 
 /// Writes a line per event.
@@ -87,7 +88,7 @@ impl Fields<'_> {
     /// Puts one field.
     fn put(&mut self, field: &Field, value: Value) {
         let name = field.name();
-        let key = if OURS.contains(&name) { format!("field.{name}") } else { name.to_owned() };
+        let key = if OURS.contains(&name) && self.0.contains_key(name) { format!("field.{name}") } else { name.to_owned() };
         self.0.insert(key, value);
     }
 }

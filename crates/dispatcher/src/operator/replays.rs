@@ -1,10 +1,11 @@
 //! Replays: count what one would do, begin it, follow it, cancel it.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use events_proxy_core::{DeadReason, EventId, SourceId};
+use events_proxy_core::{DeadReason, EventId, SourceId, TraceContext};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use storage::{Choice, NewReplay, Of, Replay};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::access::may_act;
@@ -97,15 +98,19 @@ pub(super) async fn begin(request: HttpRequest, order: web::Json<Order>, office:
 
 /// Begins a replay and tells it in the log, as an audit does.
 pub(crate) async fn order_replay(office: &Office, operator: String, understood: Understood) -> Result<Replay, Problem> {
+    // A trace of its own: it has many events, and each of them leads to it from its own trace.
+    let id = Uuid::now_v7().to_string();
+    let span = tracing::info_span!(parent: None, "replay", replay.id = id, operator.name = operator);
     let new = NewReplay {
-        id: Uuid::now_v7().to_string(),
+        id,
+        trace: Some(chassis::trace::context(&span)).filter(TraceContext::is_sampled),
         topic: office.topic.clone(),
         operator,
         choice: understood.choice,
         share_thousandths: understood.share_thousandths,
         begun_at: office.clock.now(),
     };
-    let chosen = office.store.begin_replay(&new).await.map_err(|error| Problem::storage(&error))?;
+    let chosen = office.store.begin_replay(&new).instrument(span).await.map_err(|error| Problem::storage(&error))?;
     tracing::info!(replay.id = new.id, operator = new.operator, chosen, "a replay begins");
     found(office, &new.id).await
 }
@@ -160,6 +165,7 @@ fn told(replay: &Replay) -> Value {
         "chosen": replay.chosen,
         "moved": replay.moved,
         "skipped": replay.skipped,
+        "traceId": replay.trace_id,
     })
 }
 

@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chassis::lifecycle::sentence;
+use events_proxy_core::TraceContext;
+use events_proxy_core::envelope::Record;
 use opentelemetry::KeyValue;
 
 use super::{Metrics, SpoolFault, Waited, Way};
@@ -52,7 +54,7 @@ impl Metrics {
     pub(crate) fn no_durable_path(&self, error: &dyn Error) {
         let events = self.0.pathless.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         if events.is_power_of_two() {
-            tracing::error!(events, error = sentence(error), "events are refused: no durable path takes them");
+            tracing::error!(code = "no_durable_path", events, error = sentence(error), "events are refused: no durable path takes them");
         }
     }
 
@@ -63,17 +65,30 @@ impl Metrics {
     }
 
     /// A record will never be on the topic; it is kept with the reason.
-    pub(crate) fn unpublishable(&self, offset: u64, reason: &str) {
+    pub(crate) fn unpublishable(&self, record: &Record, offset: u64, reason: &str) {
         self.0.ended.fetch_add(1, Ordering::Release);
         self.0.events_unpublishable.add(1, &[]);
-        tracing::warn!(spool.offset = offset, reason, "an event is dead: the topic will never have it; its payload is kept");
+        let header = |name: &str| record.headers.get(name).map(|value| String::from_utf8_lossy(value));
+        let trace = header("traceparent").and_then(|parent| TraceContext::parse(&parent, None));
+        tracing::warn!(
+            event.id = header("event-id").as_deref(),
+            trace_id = trace.as_ref().map(TraceContext::trace_id),
+            spool.offset = offset,
+            reason,
+            "an event is dead: the topic will never have it; its payload is kept"
+        );
     }
 
     /// A read of the spool failed; it is tried again.
     pub(crate) fn spool_unreadable(&self, failures: u32, error: &dyn Error) {
         self.0.spool_read_failures.add(1, &[]);
         if failures.is_power_of_two() {
-            tracing::error!(failures, error = sentence(error), "the spool does not read; what is in it waits, and events are accepted");
+            tracing::error!(
+                code = "spool_unreadable",
+                failures,
+                error = sentence(error),
+                "the spool does not read; what is in it waits, and events are accepted"
+            );
         }
     }
 
@@ -114,6 +129,7 @@ impl Metrics {
     pub(crate) fn burial_failed(&self, failures: u32, error: &dyn Error) {
         if failures.is_power_of_two() {
             tracing::error!(
+                code = "burial_failed",
                 failures,
                 error = sentence(error),
                 "an event that the topic refuses cannot be stored as dead; its partition waits"

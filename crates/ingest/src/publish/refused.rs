@@ -78,7 +78,7 @@ impl Refused {
     pub(super) async fn keep(&self, record: &Record, (offset, reason): (u64, &str)) {
         let mut record = record.clone();
         let reason: String = reason.chars().take(REASON_BYTES).collect();
-        self.metrics.unpublishable(offset, &reason);
+        self.metrics.unpublishable(&record, offset, &reason);
         record.headers.insert(REASON.to_owned(), reason.into_bytes());
         let mut failures = 0_u32;
         while let Err(error) = self.log.append(std::slice::from_ref(&record)).await {

@@ -8,6 +8,8 @@ mod command_line;
 #[cfg(test)]
 mod embedded;
 #[cfg(test)]
+mod jaeger;
+#[cfg(test)]
 mod owners;
 #[cfg(test)]
 mod operator;

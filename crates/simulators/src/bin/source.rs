@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use simulators::environment::Environment;
-use simulators::program;
 use simulators::source::{Numbers, Source, settings};
+use simulators::{program, trace};
 use tokio_util::sync::CancellationToken;
 
 /// Sends events until stopped or done; the exit code is 64 for wrong settings, 1 when the log-in is refused.
@@ -12,6 +12,10 @@ use tokio_util::sync::CancellationToken;
 async fn main() -> ExitCode {
     let environment = Environment::of_process();
     program::start_log(&environment);
+    let _exported = match trace::export(&environment, "source") {
+        Ok(exported) => exported,
+        Err(error) => return program::exit(Err(error)),
+    };
     let options = match settings::read(environment) {
         Ok(options) => options,
         Err(mistakes) => return program::refuse(&mistakes),

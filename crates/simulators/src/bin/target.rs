@@ -4,8 +4,8 @@ use std::net::TcpListener;
 use std::process::ExitCode;
 
 use simulators::environment::Environment;
-use simulators::program;
 use simulators::target::{Error, Target, settings};
+use simulators::{program, trace};
 use tokio_util::sync::CancellationToken;
 
 /// Serves until stopped; the exit code is 64 for wrong settings, 1 when it cannot listen.
@@ -13,6 +13,10 @@ use tokio_util::sync::CancellationToken;
 async fn main() -> ExitCode {
     let environment = Environment::of_process();
     program::start_log(&environment);
+    let _exported = match trace::export(&environment, "target") {
+        Ok(exported) => exported,
+        Err(error) => return program::exit(Err(error)),
+    };
     let (address, options) = match settings::read(environment) {
         Ok(settings) => settings,
         Err(mistakes) => return program::refuse(&mistakes),

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::clock::Clock;
+use crate::trace::Recorded;
 
 /// What happened, in the words of a shop.
 const NAMES: [&str; 4] = ["order.created", "order.paid", "parcel.shipped", "parcel.returned"];
@@ -48,13 +49,27 @@ pub(super) struct Trace {
     pub(super) id: String,
     /// The span of the source, 16 hexadecimal digits.
     span: String,
+    /// The span itself, where it is recorded.
+    recorded: Option<Recorded>,
 }
 
 impl Trace {
     /// Starts a trace; its ids are never zero, which the standard forbids.
     pub(super) fn start() -> Self {
+        let recorded = Recorded::request("send event");
+        if let Some((id, span)) = recorded.ids() {
+            return Self { id, span, recorded: Some(recorded) };
+        }
         let mut chance = rand::rng();
-        Self { id: format!("{:032x}", chance.random_range(1..=u128::MAX)), span: format!("{:016x}", chance.random_range(1..=u64::MAX)) }
+        let (id, span) = (chance.random_range(1..=u128::MAX), chance.random_range(1..=u64::MAX));
+        Self { id: format!("{id:032x}"), span: format!("{span:016x}"), recorded: None }
+    }
+
+    /// Ends the span with the answer's status.
+    pub(super) fn answered(&mut self, status: u16) {
+        if let Some(recorded) = self.recorded.take() {
+            recorded.answered(status);
+        }
     }
 
     /// The `traceparent` header, sampled.

@@ -46,7 +46,7 @@ struct Accepted<'a> {
 impl Flight {
     /// Makes one event, sends it once, and counts its end. Never sends it again, whatever the end is.
     pub(super) async fn fly(&self) {
-        let (event, trace) = (Event::now(&self.clock), Trace::start());
+        let (event, mut trace) = (Event::now(&self.clock), Trace::start());
         let bearer = self.bearer.borrow().clone();
         let sent_at = Instant::now();
         let answer = timeout(self.api.give_up, self.api.send(&event, &trace, bearer)).await;
@@ -66,6 +66,7 @@ impl Flight {
         }
         match answer {
             Ok(Ok(answer)) => {
+                trace.answered(answer.status().as_u16());
                 if answer.status() == StatusCode::UNAUTHORIZED {
                     self.stale.notify_one();
                 }

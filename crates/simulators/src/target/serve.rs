@@ -12,6 +12,7 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use async_graphql::Response;
+use opentelemetry::propagation::Extractor;
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,7 @@ use super::limit::{Limiter, Standing};
 use super::schema::{self, Back, Call, Executable};
 use crate::clock::Clock;
 use crate::record::Recorder;
+use crate::trace::Recorded;
 
 /// The longest request, in bytes.
 const BODY_BYTES_MAX: usize = 256 * 1_024;
@@ -154,6 +156,7 @@ async fn graphql(request: HttpRequest, payload: web::Payload, desk: Data<Desk>) 
     let standing = desk.limiter.arrive();
     desk.ledger.arrives();
     let headers = request.headers();
+    let recorded = Recorded::answer("processEvent", &Headers(headers));
     let call = Arc::new(Call {
         key: text(headers, "idempotency-key").map(str::to_owned),
         trace_id: text(headers, "traceparent").and_then(trace_id).map(str::to_owned),
@@ -174,7 +177,21 @@ async fn graphql(request: HttpRequest, payload: web::Payload, desk: Data<Desk>) 
         }
     };
     tell_standing(&standing, answer.headers_mut());
+    recorded.answered(answer.status().as_u16());
     answer
+}
+
+/// Where a trace is named.
+struct Headers<'a>(&'a HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        text(self.0, key)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
+    }
 }
 
 /// Answers a request that passed the limit, or fails it as told.

@@ -37,6 +37,8 @@ pub struct Model {
     pub turn_at: i64,
     /// When it was done or cancelled.
     pub ended_at: Option<i64>,
+    /// The span of the order, as a `traceparent`; none when nobody records it.
+    pub trace: Option<String>,
 }
 
 /// The table has no relations that are walked.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use events_proxy_core::{DeadReason, Envelope, Moment, State};
+use events_proxy_core::{DeadReason, Envelope, Moment, State, TraceContext};
 use sea_orm::sea_query::{Condition, ExprTrait, OnConflict};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
@@ -13,7 +13,7 @@ use super::{ActiveModel, Choice, Entity, Model, Of, ReplayState};
 use crate::entity::{dead, journal, parked, replay};
 use crate::lease::statement;
 use crate::store::Transact;
-use crate::value::{CHUNK_ROWS_MAX, Columns, bigint, day, text};
+use crate::value::{CHUNK_ROWS_MAX, Columns, bigint, day, headers, text};
 use crate::{Error, Store, parked as parking};
 
 /// What a turn asks for.
@@ -152,7 +152,7 @@ impl Turn {
                 let place = (row.topic.clone(), row.partition, row.offset);
                 dead::Entity::delete_by_id(place).exec(transaction).await?;
             }
-            let moved: Vec<(Option<Key>, parked::ActiveModel)> = events.into_iter().map(|row| self.due(&replay.topic, row)).collect();
+            let moved = events.into_iter().map(|row| self.due(replay, row)).collect::<Result<Vec<_>, _>>()?;
             let (keys, rows): (Vec<Option<Key>>, Vec<parked::ActiveModel>) = moved.into_iter().unzip();
             parking::put(transaction, rows).await?;
             self.reopen(transaction, &keys.into_iter().flatten().collect::<Vec<_>>()).await?;
@@ -185,24 +185,29 @@ impl Turn {
     }
 
     /// A dead event as a parked one that is due now, with its row in the journal; its attempts so far are kept, and count no more.
-    fn due(&self, topic: &str, row: dead::Model) -> (Option<Key>, parked::ActiveModel) {
+    fn due(&self, replay: &Model, row: dead::Model) -> Result<(Option<Key>, parked::ActiveModel), DbErr> {
         let made = Columns("dead").attempts(&row.attempts).map_or(0, |attempts| attempts.len());
-        let (partition, offset) = place(topic, &row);
+        let (partition, offset) = place(&replay.topic, &row);
         let key = key(&row, (partition, offset));
+        let stored = Columns("dead").record(row.record_key, row.record_payload, &row.record_headers);
+        let mut record = stored.map_err(|error| DbErr::Type(error.to_string()))?;
+        if let Some(order) = replay.trace.as_deref().and_then(|parent| TraceContext::parse(parent, None)) {
+            record.note_replay(&order);
+        }
         let parked = parked::ActiveModel {
             next_attempt_at: Set(self.now.as_micros()),
             received_at: Set(row.received_at.unwrap_or(row.died_at)),
             consumed_at: Set(row.consumed_at.unwrap_or(row.died_at)),
             attempts: Set(row.attempts),
             forgiven: Set(i32::try_from(made).unwrap_or(i32::MAX)),
-            record_key: Set(row.record_key),
-            record_payload: Set(row.record_payload),
-            record_headers: Set(row.record_headers),
-            topic: Set(topic.to_owned()),
+            record_headers: Set(headers(&record.headers)),
+            record_key: Set(record.key),
+            record_payload: Set(record.payload),
+            topic: Set(replay.topic.clone()),
             partition: Set(partition),
             offset: Set(offset),
         };
-        (key, parked)
+        Ok((key, parked))
     }
 
     /// Tells the journal that these events are on their way again: the one move that is not forward, for it opens a new round.

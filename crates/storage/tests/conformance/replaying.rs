@@ -35,6 +35,7 @@ fn order(id: &str, choice: Choice, at: u64) -> NewReplay {
         choice,
         share_thousandths: 200,
         begun_at: second(at),
+        trace: None,
     }
 }
 
