@@ -166,7 +166,7 @@ impl Running {
                 is_first
             });
         if !told {
-            tracing::error!(task = self.name, error = sentence(failure.cause.as_ref()), "a task failed");
+            tracing::error!(code = "task_failed", task = self.name, error = sentence(failure.cause.as_ref()), "a task failed");
         }
     }
 }

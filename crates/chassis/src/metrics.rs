@@ -49,7 +49,7 @@ impl Registry {
     #[must_use]
     pub fn render(&self) -> String {
         TextEncoder::new().encode_to_string(&self.families.gather()).unwrap_or_else(|error| {
-            tracing::error!(%error, "cannot write the metrics");
+            tracing::error!(code = "metrics_unwritable", %error, "cannot write the metrics");
             String::new()
         })
     }

@@ -63,6 +63,7 @@ impl Audit {
         let (events, was) = (balance.unaccounted(), before.unaccounted());
         if events > was {
             tracing::error!(
+                code = "events_unaccounted",
                 events,
                 skipped = balance.skipped,
                 parked_gone = balance.parked_gone,

@@ -72,6 +72,7 @@ impl Backlog {
         let (oldest_seconds, drain_seconds) = (oldest.as_secs(), drain.as_secs());
         if rings {
             tracing::error!(
+                code = "retention_outrun",
                 oldest_seconds,
                 drain_seconds,
                 "the topic may drop events before they are delivered: raise its retention or the target's limit"

@@ -89,6 +89,7 @@ impl Consumer {
         if ended.is_err() {
             let (partition, unsettled_from) = (self.ledger.partition, self.ledger.committed());
             tracing::error!(
+                code = "event_task_panicked",
                 partition,
                 unsettled_from,
                 "an event's task panicked: a mistake of ours; the process stops, and another owner goes on"
@@ -138,6 +139,7 @@ impl Consumer {
         match error {
             FetchError::OutOfRange { .. } => {
                 tracing::error!(
+                    code = "topic_replaced",
                     error = told,
                     "the topic ends before what was settled, so it is another one: this partition stands still until somebody decides"
                 );
@@ -213,6 +215,7 @@ impl Consumer {
     /// Records that offsets are gone for good, and says so: nobody can deliver them any more.
     async fn expire(&self, first: u64, end: u64) {
         tracing::error!(
+            code = "events_expired",
             partition = self.ledger.partition,
             first,
             end,

@@ -115,6 +115,7 @@ fn journey(way: Way, row: ParkedRow) -> Option<(Journey, Way)> {
         Ok(envelope) => envelope,
         Err(error) => {
             tracing::error!(
+                code = "parked_unreadable",
                 partition = row.partition,
                 offset = row.offset,
                 error = sentence(&error),

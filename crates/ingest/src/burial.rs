@@ -46,7 +46,12 @@ impl Graveyard {
                     }
                 }
                 Err(FetchError::Unreadable { offset, cause, .. }) => {
-                    tracing::error!(offset, error = sentence(cause.as_ref()), "a refused event's record does not read: it is lost");
+                    tracing::error!(
+                        code = "refused_event_lost",
+                        offset,
+                        error = sentence(cause.as_ref()),
+                        "a refused event's record does not read: it is lost"
+                    );
                     from = offset + 1;
                 }
                 Err(FetchError::Retry { cause, .. }) => {

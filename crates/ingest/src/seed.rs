@@ -27,6 +27,7 @@ pub(crate) async fn sow(store: &Store, seeds: &[Seed], stop: CancellationToken) 
                     );
                 }
                 Failed::Account(source, error) => tracing::error!(
+                    code = "account_refused",
                     failures,
                     source.id = source,
                     error = sentence(&error),

@@ -5,6 +5,7 @@
 mod arrows;
 mod citations;
 mod dependencies;
+mod errors;
 mod links;
 mod reference;
 mod shape;
@@ -32,13 +33,14 @@ fn main() -> anyhow::Result<ExitCode> {
 
 /// Runs every check and prints what each found.
 fn check(root: &Path) -> anyhow::Result<ExitCode> {
-    let checks: [(&str, Findings); 7] = [
+    let checks: [(&str, Findings); 8] = [
         ("stage chain", stages::check(root)?),
         ("crate arrows", arrows::check(root)?),
         ("shape of files", shape::check(root)?),
         ("links of documents", links::check(root)?),
         ("cited tests", citations::check(root)?),
         ("reasons for dependencies", dependencies::check(root)?),
+        ("codes of errors", errors::check(root)?),
         ("reference of settings", reference::check(root)?),
     ];
     let mut out = io::stdout().lock();

@@ -50,7 +50,7 @@ pub(crate) async fn check(office: &Office, credentials: &Credentials) -> Result<
         SignInError::Refused => Problem::SignIn,
         SignInError::Busy => Problem::Busy,
         SignInError::Failed(_) => {
-            tracing::error!(error = sentence(&error), "an operator cannot be signed in");
+            tracing::error!(code = "operator_sign_in_failed", error = sentence(&error), "an operator cannot be signed in");
             Problem::Busy
         }
     })
