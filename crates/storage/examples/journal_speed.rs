@@ -1,5 +1,5 @@
 //! Measures the journal: how many rows a second its busy calls write, and how long the questions of a console take when
-//! that many rows are there.
+//! that many rows are there. On PostgreSQL what goes beyond the calls that are measured is filled in by the server itself.
 //!
 //! `cargo run --release -p storage --example journal_speed -- [rows] [database url]`
 #![allow(clippy::print_stdout, reason = "what it measures goes to the terminal")]
@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use events_proxy_core::envelope::Record;
 use events_proxy_core::{Attempt, DeadReason, EventId, Moment, Outcome, SourceId, State};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbErr};
 use storage::{Commit, End, Options, PublishedRow, Query, Search, Settled, Store};
 use tokio::time::Instant;
 
@@ -19,6 +20,10 @@ const CALL: u64 = 500;
 const DAYS: u64 = 3;
 /// How often each question is asked.
 const ASKED: u32 = 20;
+/// How many rows are written by calls where the server can write the others.
+const CALLED: u64 = 100_000;
+/// How many rows the server writes by one statement.
+const FILLED: u64 = 500_000;
 
 /// Fills a journal, then asks it.
 #[tokio::main]
@@ -28,12 +33,22 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let directory = tempfile::tempdir()?;
     let file = format!("sqlite://{}?mode=rwc", directory.path().join("journal.db").display());
     let url = arguments.next().unwrap_or(file);
-    let store = Store::connect(&Options { url, max_connections: 4, acquire_timeout: Duration::from_secs(10) }).await?;
+    let store = Store::connect(&Options { url: url.clone(), max_connections: 4, acquire_timeout: Duration::from_secs(10) }).await?;
     store.migrate().await?;
+    // The days that the rows will lie in.
+    store.keep_journal(u32::try_from(DAYS)? + 1).await?;
     let now = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros())?;
     let span = DAYS * 86_400 * 1_000_000;
     let events = Events { rows, first: now - span, step: span / rows.max(1) };
-    fill(&store, &events).await?;
+    let called = if url.starts_with("postgres") { rows.min(CALLED) } else { rows };
+    fill(&store, &Events { rows: called, ..events }).await?;
+    let database = Database::connect(&url).await?;
+    for from in (called..rows).step_by(usize::try_from(FILLED)?) {
+        events.filled(&database, (from, (from + FILLED).min(rows))).await?;
+    }
+    if rows > called {
+        database.execute_unprepared("ANALYZE journal; ANALYZE dead").await?;
+    }
     ask(&store, &events).await
 }
 
@@ -50,7 +65,7 @@ struct Events {
 impl Events {
     /// The id of one: as sources make them, nothing about them rises.
     fn id(number: u64) -> EventId {
-        EventId::new(format!("{:016x}-{number:016x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+        EventId::new(format!("{number:012}").chars().rev().collect::<String>())
     }
 
     /// The source of one: one of a hundred.
@@ -72,6 +87,34 @@ impl Events {
             partition: u32::try_from(number % 24).unwrap_or_default(),
             offset: number / 24,
         }
+    }
+
+    /// Has the server write the same rows as the calls would.
+    async fn filled(&self, database: &DatabaseConnection, (from, to): (u64, u64)) -> Result<(), DbErr> {
+        let (first, step) = (self.first, self.step);
+        let [published, dead, delivered] = [State::Published, State::Dead, State::Delivered].map(State::rank);
+        let rows = format!(
+            "SELECT n, 'source-' || n % 100 AS source, reverse(lpad(n::text, 12, '0')) AS event, lpad(to_hex(n), 32, '0') AS trace,
+             {first} + n * {step} AS at, n % 10 <> 7 AS ended, n % 1000 = 0 AS died FROM generate_series({from}::bigint, {to}::bigint - 1) n"
+        );
+        let attempts = r#"'[{"number":1,"started_at":1,"duration_us":1234,"outcome":"delivered","status":200,"detail":""}]'"#;
+        let journal = format!(
+            "INSERT INTO journal (source_id, event_id, day, name, trace_id, brand, state_rank, received_at, accepted_at, published_at, consumed_at,
+             settled_at, \"partition\", \"offset\", attempts, dead_reason, dead_detail)
+             SELECT source, event, at / 86400000000, 'kind ' || n % 7, trace, CASE WHEN ended THEN 'ours' END,
+             CASE WHEN died THEN {dead} WHEN ended THEN {delivered} ELSE {published} END, at, at + 3000, at + 8000, CASE WHEN ended THEN at + 12000 END,
+             CASE WHEN ended THEN at + 30000 END, n % 24, n / 24, CASE WHEN ended THEN {attempts} END, CASE WHEN died THEN 'refused' END,
+             CASE WHEN died THEN 'not known' END FROM ({rows}) r"
+        );
+        let buried = format!(
+            "INSERT INTO dead (topic, \"partition\", \"offset\", kind, reason, detail, source_id, event_id, name, trace_id, brand, received_at,
+             consumed_at, died_at, attempts, record_key, record_payload, record_headers)
+             SELECT 'events', n % 24, n / 24, 'refused', 'refused', 'not known', source, event, 'kind ' || n % 7, trace, 'ours', at, at + 12000,
+             at + 30000, '[]', 'k', '{{}}', '\\x00' FROM ({rows}) r WHERE died"
+        );
+        database.execute_unprepared(&journal).await?;
+        database.execute_unprepared(&buried).await?;
+        Ok(())
     }
 
     /// One as a dispatcher tells it.
@@ -152,6 +195,7 @@ async fn ask(store: &Store, events: &Events) -> Result<(), Box<dyn std::error::E
     timed("oldest pending", || store.oldest_pending()).await?;
     timed("dead by reason", || store.dead_groups()).await?;
     timed("counts by state", || store.counts()).await?;
+    timed("balance", || store.balance("events")).await?;
     Ok(())
 }
 
