@@ -168,8 +168,9 @@ async fn a_topic_is_created_once_and_awaited_while_it_is_missing() {
     let missing = writer.publish(0, &[record("too early")]).await.unwrap_err();
     assert!(missing.may_have_landed() && chain(&missing).contains("does not exist"), "{}", chain(&missing));
     let (one, other) = tokio::join!(ensure_topic(&options), ensure_topic(&options));
-    one.unwrap();
-    other.unwrap();
+    let (one, other) = (one.unwrap(), other.unwrap());
+    assert!(one != other, "it is created once, and whoever did it knows: {one}, {other}");
+    assert!(!ensure_topic(&options).await.unwrap());
     persist(&writer, &record("in time")).await;
 }
 

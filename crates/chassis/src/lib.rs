@@ -11,3 +11,4 @@ pub mod metrics;
 pub mod admin;
 pub mod figures;
 pub mod process;
+pub mod errand;

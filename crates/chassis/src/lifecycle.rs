@@ -180,16 +180,11 @@ impl Drop for Running {
     }
 }
 
-/// An error with its causes, as one sentence.
+/// An error with its causes, as one sentence; a cause that is in it already, for some errors tell theirs themselves, is not told twice.
 #[must_use]
 pub fn sentence(error: &dyn Error) -> String {
-    let mut sentence = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        sentence = format!("{sentence}: {error}");
-        cause = error.source();
-    }
-    sentence
+    let causes = std::iter::successors(error.source(), |&cause| cause.source()).map(ToString::to_string);
+    causes.fold(error.to_string(), |told, cause| if told.contains(&cause) { told } else { told + ": " + &cause })
 }
 
 #[cfg(test)]

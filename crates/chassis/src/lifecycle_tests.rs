@@ -2,10 +2,22 @@
 
 use std::time::Duration;
 
-use super::{OnFailure, Tasks};
+use super::{Cause, OnFailure, Tasks, sentence};
 
 /// Longer than any test waits.
 const LONG: Duration = Duration::from_secs(3_600);
+
+/// An error with a cause.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Outer(&'static str, #[source] Cause);
+
+#[test]
+fn an_error_is_told_as_one_sentence_and_no_cause_twice() {
+    let (inner, told) = ("the disk is gone", "flush: the disk is gone");
+    assert_eq!(sentence(&Outer("write a record", Outer("flush", inner.into()).into())), format!("write a record: {told}"));
+    assert_eq!(sentence(&Outer(told, inner.into())), told);
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_names_what_still_runs() {

@@ -109,11 +109,11 @@ struct Common {
 
 /// Reads and judges all settings.
 fn settings<S>(name: Name, read: impl FnOnce(&mut Reader) -> Option<S>) -> Result<(S, Common), Mistakes> {
-    let mut reader = Settings::load()?.reader();
-    let own = read(&mut reader);
-    let common = common(name, &mut reader);
-    reader.finish()?;
-    Ok(own.zip(common).expect("invariant: a reader without mistakes has read everything"))
+    Settings::load()?.judge(|reader| {
+        let own = read(reader);
+        let common = common(name, reader);
+        own.zip(common)
+    })
 }
 
 /// The settings of every process; `None` when something is wrong, which the reader then knows.

@@ -105,6 +105,20 @@ impl Settings {
         Reader::new(self.clone())
     }
 
+    /// Reads settings by `read`, which gives `None` when it noted a mistake.
+    ///
+    /// # Errors
+    /// [`Mistakes`] with everything that was wrong.
+    ///
+    /// # Panics
+    /// When `read` gives `None` without a mistake.
+    pub fn judge<T>(&self, read: impl FnOnce(&mut Reader) -> Option<T>) -> Result<T, Mistakes> {
+        let mut reader = self.reader();
+        let settings = read(&mut reader);
+        reader.finish()?;
+        Ok(settings.expect("invariant: a reader without mistakes has read everything"))
+    }
+
     /// Each setting on a line with its value and origin; secrets as `***`.
     #[must_use]
     pub fn explain(&self) -> String {

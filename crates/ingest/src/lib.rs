@@ -1,5 +1,7 @@
 //! Accepts events: the stages receive to publish.
 
+pub mod cli;
+pub mod prepare;
 pub mod settings;
 pub mod process;
 pub mod stack;

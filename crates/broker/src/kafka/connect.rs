@@ -35,38 +35,38 @@ pub(super) async fn open(options: &Options) -> Result<Client, Error> {
     }
 }
 
-/// Creates the topic unless it is there, and waits until each partition has a leader.
+/// Creates the topic unless it is there, waits until each partition has a leader, and tells whether it was created.
 ///
 /// Settings of the topic besides partitions and copies are the brokers' defaults: an operator who wants others makes it himself.
 ///
 /// # Errors
 /// When the broker does not answer within `connect_timeout` and `request_timeout` together, refuses, or has the topic with another number of partitions.
-pub async fn ensure_topic(options: &Options) -> Result<(), Error> {
+pub async fn ensure_topic(options: &Options) -> Result<bool, Error> {
     let bound = options.connect_timeout + options.request_timeout;
     timeout(bound, Box::pin(create(options))).await.unwrap_or(Err(Error::Late))
 }
 
 /// Does what [`ensure_topic`] says, without a bound.
-async fn create(options: &Options) -> Result<(), Error> {
+async fn create(options: &Options) -> Result<bool, Error> {
     let client = client(options).await?;
     if let Some(found) = partitions(&client, &options.topic).await? {
-        return as_configured(options, found);
+        return as_configured(options, found).map(|()| false);
     }
     let count = i32::try_from(options.partitions).unwrap_or(i32::MAX);
     let copies = i16::try_from(options.copies).unwrap_or(i16::MAX);
     let patience = i32::try_from(options.request_timeout.as_millis()).unwrap_or(i32::MAX);
     let created = client.controller_client().map_err(Error::broker)?.create_topic(&options.topic, count, copies, patience).await;
-    if let Err(cause) = created
-        && !matches!(cause, Cause::ServerError { protocol_error: ProtocolError::TopicAlreadyExists, .. })
-    {
-        return Err(Error::broker(cause));
-    }
+    let is_ours = match created {
+        Ok(()) => true,
+        Err(Cause::ServerError { protocol_error: ProtocolError::TopicAlreadyExists, .. }) => false,
+        Err(cause) => return Err(Error::broker(cause)),
+    };
     for partition in 0..count {
         client.partition_client(&options.topic, partition, UnknownTopicHandling::Retry).await.map_err(Error::broker)?;
     }
     match partitions(&client, &options.topic).await? {
         None => Err(Error::NoTopic { topic: options.topic.clone() }),
-        Some(found) => as_configured(options, found),
+        Some(found) => as_configured(options, found).map(|()| is_ours),
     }
 }
 

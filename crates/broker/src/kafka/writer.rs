@@ -53,7 +53,8 @@ impl Publisher for Writer {
     }
 
     async fn prepare(&self) -> Result<(), Cause> {
-        Ok(ensure_topic(self.link.options()).await?)
+        ensure_topic(self.link.options()).await?;
+        Ok(())
     }
 
     async fn publish(&self, partition: u32, records: &[Record]) -> Result<u64, PublishError> {

@@ -18,6 +18,8 @@ mod reconcile;
 #[cfg(test)]
 mod separate;
 #[cfg(test)]
+mod prepare;
+#[cfg(test)]
 mod spool;
 #[cfg(test)]
 mod support;
