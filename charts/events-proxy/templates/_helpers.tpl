@@ -26,6 +26,18 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{ .Values.serviceAccount.name | default (ternary (include "events-proxy.fullname" .) "default" .Values.serviceAccount.create) }}
 {{- end }}
 
+{{/* Says something where a Job runs before an installation or an upgrade. */}}
+{{- define "events-proxy.prepares" -}}
+{{- if or .Values.hooks.migrate.enabled .Values.hooks.topic.enabled }}yes{{ end }}
+{{- end }}
+
+{{/* The annotations of what is there only before an installation or an upgrade: its weight. */}}
+{{- define "events-proxy.hook" -}}
+helm.sh/hook: pre-install,pre-upgrade
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}
+
 {{/* The image of a workload: dict root, component. */}}
 {{- define "events-proxy.image" -}}
 {{ .root.Values.image.registry }}/{{ .component }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}

@@ -19,9 +19,9 @@ annotations:
   {{- end }}
 {{- end }}
 
-{{- define "events-proxy.podSpec" -}}
-{{- $own := get .root.Values .component -}}
-serviceAccountName: {{ include "events-proxy.serviceAccount" .root }}
+{{/* What every pod of ours is to the cluster: dict root, account, own (its values: priorityClassName, nodeSelector, tolerations). */}}
+{{- define "events-proxy.podBase" -}}
+serviceAccountName: {{ .account }}
 automountServiceAccountToken: false
 # The addresses of other services are not settings of ours, and many of them make a start slow.
 enableServiceLinks: false
@@ -31,7 +31,7 @@ imagePullSecrets:
   - name: {{ . }}
   {{- end }}
 {{- end }}
-{{- with $own.priorityClassName }}
+{{- with .own.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
 securityContext:
@@ -42,6 +42,19 @@ securityContext:
   fsGroupChangePolicy: OnRootMismatch
   seccompProfile:
     type: RuntimeDefault
+{{- with .own.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .own.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "events-proxy.podSpec" -}}
+{{- $own := get .root.Values .component -}}
+{{ include "events-proxy.podBase" (dict "root" .root "account" (include "events-proxy.serviceAccount" .root) "own" $own) }}
 topologySpreadConstraints:
   - maxSkew: 1
     topologyKey: topology.kubernetes.io/zone
@@ -64,14 +77,6 @@ affinity:
           labelSelector:
             matchLabels:
               {{- include "events-proxy.selector" . | nindent 14 }}
-{{- with $own.nodeSelector }}
-nodeSelector:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $own.tolerations }}
-tolerations:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
 {{- end }}
 
 {{- define "events-proxy.containerSecurity" -}}
@@ -83,21 +88,37 @@ securityContext:
     drop: [ALL]
 {{- end }}
 
-{{/* Which secrets a workload is told, as variables: dict root, component. */}}
+{{/* Which secrets a workload or a Job is told, as variables: dict root, component. */}}
 {{- define "events-proxy.secretVariables" -}}
+{{- if ne .component "topic" }}
 database: USER_REPOSITORY_URL
-{{- if .root.Values.queue.saslMechanism }}
+{{- end }}
+{{- if and .root.Values.queue.saslMechanism (ne .component "migrate") }}
 queue: QUEUE_SASL_PASSWORD
 {{- end }}
 {{- if eq .component "ingest" }}
 accessToken: AUTH_ACCESS_TOKEN_SECRET
 secondAccessToken: AUTH_ACCESS_TOKEN_SECOND_SECRET
 accounts: PROXY_SERVICE_TEST_USERS_DATA
-{{- else if or .root.Values.secrets.operators.existingSecret .root.Values.secrets.operators.value }}
+{{- else if and (eq .component "dispatcher") (or .root.Values.secrets.operators.existingSecret .root.Values.secrets.operators.value) }}
 # The dispatcher signs operators' tokens; without operators it signs nothing, and is not told the keys.
 accessToken: AUTH_ACCESS_TOKEN_SECRET
 secondAccessToken: AUTH_ACCESS_TOKEN_SECOND_SECRET
 operators: OPERATOR_ACCOUNTS
+{{- end }}
+{{- end }}
+
+{{/* The secrets of a workload or a Job as environment: dict root, component, demo (our own Secret, where values hold them). */}}
+{{- define "events-proxy.secretEnvironment" -}}
+{{- range $name, $variable := include "events-proxy.secretVariables" . | fromYaml }}
+{{- $secret := get $.root.Values.secrets $name }}
+{{- if or $secret.existingSecret $secret.value }}
+- name: {{ $variable }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $secret.existingSecret | default $.demo }}
+      key: {{ if $secret.existingSecret }}{{ $secret.key }}{{ else }}{{ $name }}{{ end }}
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -115,16 +136,7 @@ env:
     valueFrom:
       fieldRef:
         fieldPath: metadata.name
-  {{- range $name, $variable := include "events-proxy.secretVariables" . | fromYaml }}
-  {{- $secret := get $.root.Values.secrets $name }}
-  {{- if or $secret.existingSecret $secret.value }}
-  - name: {{ $variable }}
-    valueFrom:
-      secretKeyRef:
-        name: {{ $secret.existingSecret | default (printf "%s-demo" (include "events-proxy.fullname" $.root)) }}
-        key: {{ if $secret.existingSecret }}{{ $secret.key }}{{ else }}{{ $name }}{{ end }}
-  {{- end }}
-  {{- end }}
+  {{- include "events-proxy.secretEnvironment" (merge (dict "demo" (printf "%s-demo" (include "events-proxy.fullname" .root))) .) | nindent 2 }}
   {{- with $own.extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
