@@ -13,6 +13,7 @@ from cloudcoil.models.prometheus_operator import v1 as operator
 KINDS = [
     (keda.ScaledObject, "keda.sh", "v1alpha1", "scaledobjects"),
     (operator.PodMonitor, "monitoring.coreos.com", "v1", "podmonitors"),
+    (operator.ServiceMonitor, "monitoring.coreos.com", "v1", "servicemonitors"),
     (operator.PrometheusRule, "monitoring.coreos.com", "v1", "prometheusrules"),
 ]
 

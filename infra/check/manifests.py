@@ -17,6 +17,7 @@ from pydantic import ValidationError
 MODELS = {
     ("keda.sh/v1alpha1", "ScaledObject"): keda.ScaledObject,
     ("monitoring.coreos.com/v1", "PodMonitor"): operator.PodMonitor,
+    ("monitoring.coreos.com/v1", "ServiceMonitor"): operator.ServiceMonitor,
     ("monitoring.coreos.com/v1", "PrometheusRule"): operator.PrometheusRule,
 }
 

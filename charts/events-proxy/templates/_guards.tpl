@@ -95,6 +95,10 @@ What the schema cannot see: pairs of values that are each fine and together lose
 {{- $wrong = append $wrong "gateway.parentRefs: must name the Gateway to attach to" }}
 {{- end }}
 
+{{- if and $values.monitoring.podMonitor $values.monitoring.serviceMonitor }}
+{{- $wrong = append $wrong "monitoring.serviceMonitor: is set beside podMonitor; each figure would be read twice" }}
+{{- end }}
+
 {{- if $wrong }}
 {{- fail (printf "\n\nThese values cannot be installed:\n  - %s\n" (join "\n  - " $wrong)) }}
 {{- end }}
