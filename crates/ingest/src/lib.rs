@@ -6,6 +6,7 @@ pub mod settings;
 pub mod process;
 pub mod stack;
 mod server;
+mod farewell;
 mod shared;
 mod admission;
 mod receive;

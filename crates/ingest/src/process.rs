@@ -12,6 +12,7 @@ use chassis::process::{Name, Process, listen, run as run_process};
 use chassis::settings::Reader;
 use chassis::settings::common::{self, Topic};
 use storage::Store;
+use tokio::time::Instant;
 
 use crate::settings::Settings;
 use crate::stack::{self, Parts};
@@ -65,7 +66,12 @@ async fn live(process: &Process, own: Own, publisher: impl FnOnce(Topic) -> Arc<
     let running = stack::start(parts, public, &process.tasks)?;
     tracing::info!(port = own.port, "events may be sent");
     let ended = process.ends().await;
-    if let Some(left) = process.unless_told_again(running.stop(process.stop_grace)).await {
+    let stop = async {
+        let told = Instant::now();
+        running.part(process.stop_grace).await;
+        running.stop(process.stop_grace.saturating_sub(told.elapsed())).await
+    };
+    if let Some(left) = process.unless_told_again(stop).await {
         tracing::info!(unpublished = left.unpublished, "stopped; what is not published stays in the spool");
     }
     Ok(ended?)

@@ -3,12 +3,13 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use actix_web::dev::Server;
-use actix_web::http::KeepAlive;
+use actix_web::dev::{Server, Service};
 use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, KeepAlive};
 use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, HttpServer, ResponseError, web};
 
+use crate::farewell::Connections;
 use crate::reject::Reject;
 use crate::shared::Shared;
 use crate::{events, openapi, receive, sessions};
@@ -41,8 +42,10 @@ const SECURITY: [(&str, &str); 11] = [
 ];
 
 /// Makes the server; it serves once it is polled.
-pub(crate) fn server(listener: TcpListener, shared: web::Data<Shared>) -> std::io::Result<Server> {
+pub(crate) fn server(listener: TcpListener, shared: web::Data<Shared>, connections: Connections) -> std::io::Result<Server> {
+    let counted = connections.clone();
     let app = move || {
+        let connections = connections.clone();
         let headers = SECURITY.iter().fold(DefaultHeaders::new(), |headers, (name, value)| {
             headers.add((HeaderName::from_static(name), HeaderValue::from_static(value)))
         });
@@ -50,6 +53,16 @@ pub(crate) fn server(listener: TcpListener, shared: web::Data<Shared>) -> std::i
         App::new()
             .app_data(shared.clone())
             .wrap(headers)
+            .wrap_fn(move |request, service| {
+                let (answer, connections) = (service.call(request), connections.clone());
+                async move {
+                    let mut answer = answer.await?;
+                    if connections.is_parting() {
+                        answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+                    }
+                    Ok(answer)
+                }
+            })
             .service(
                 web::resource("/api/events")
                     .route(web::post().to(receive::receive))
@@ -70,6 +83,9 @@ pub(crate) fn server(listener: TcpListener, shared: web::Data<Shared>) -> std::i
         .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
         .shutdown_timeout(STOP_SECONDS)
         .disable_signals()
+        .on_connect(move |_, kept| {
+            kept.insert(counted.opened());
+        })
         .listen(listener)?;
     Ok(server.run())
 }

@@ -1,4 +1,4 @@
-//! Puts ingest together and takes it apart: not ready, then requests end, then the spool is drained.
+//! Puts ingest together and takes it apart: not ready, then sources are let go, then requests end, then the spool is drained.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use crate::accept::{Accept, Overtaken, Straight};
 use crate::admission::Admission;
 use crate::bridge::Remembered;
 use crate::burial::Graveyard;
+use crate::farewell::Connections;
 use crate::journal::Journal;
 use crate::lockout::LockOut;
 use crate::metrics::{Metrics, Numbers};
@@ -66,6 +67,8 @@ pub struct Running {
     address: SocketAddr,
     /// Stops the listener.
     server: ServerHandle,
+    /// What it has open.
+    connections: Connections,
     /// Its own tasks.
     tasks: Tasks,
     /// What it counts.
@@ -127,7 +130,8 @@ pub fn start(parts: Parts, listener: TcpListener, tasks: &Tasks) -> anyhow::Resu
         metrics: metrics.clone(),
     };
     let shared = web::Data::new(shared(&settings, store, accept, (spool.clone(), progress.clone())));
-    let server = server::server(listener, shared).context("serve")?;
+    let connections = Connections::default();
+    let server = server::server(listener, shared, connections.clone()).context("serve")?;
     let handle = server.handle();
     own.spawn("public listener", OnFailure::StopProcess, async move { Ok(server.await?) });
     let (failed, stopping) = (own.failed(), tasks.stopping());
@@ -140,7 +144,7 @@ pub fn start(parts: Parts, listener: TcpListener, tasks: &Tasks) -> anyhow::Resu
     });
     let condition = readiness.condition("ingest");
     condition.ready();
-    Ok(Running { address, server: handle, tasks: own, metrics, spool, progress, condition })
+    Ok(Running { address, server: handle, connections, tasks: own, metrics, spool, progress, condition })
 }
 
 /// The options of a topic on Kafka, from the settings that all processes share.
@@ -200,6 +204,13 @@ impl Running {
     /// How many events wait in the spool.
     fn unpublished(&self) -> u64 {
         self.progress.unpublished(self.spool.bounds().end)
+    }
+
+    /// Lets sources go: not ready, and each answer asks for another connection; for two seconds, and for `grace`, at most. Meanwhile new
+    /// connections are served.
+    pub async fn part(&self, grace: Duration) {
+        self.condition.not_ready("stopping");
+        self.connections.part(grace).await;
     }
 
     /// Stops: not ready, then the requests under way are answered, then the spool is drained for as long as `grace` lasts.

@@ -1,7 +1,10 @@
 //! Events that are accepted: what the source is told, and what the topic gets.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::support::{Answer, Ingest, event, until};
 
@@ -98,6 +101,27 @@ async fn a_stop_drains_the_spool_and_says_what_stays() {
     ingest.broker.away(true);
     assert_eq!(ingest.send(&token, &event("kept")).await.status, 202);
     assert_eq!(ingest.stop().await, 1);
+}
+
+#[tokio::test]
+async fn a_kept_connection_is_let_go_by_its_next_answer_and_nobody_is_turned_away() {
+    let ingest = Ingest::start(&[]).await;
+    let token = ingest.token().await;
+    let ask = async |id: &str| ingest.request(Method::POST, "/api/events").bearer_auth(&token).json(&event(id)).send().await.unwrap();
+    assert!(ask("kept").await.headers().get("connection").is_none());
+    let (began, running) = (Instant::now(), ingest.running.clone());
+    let asking = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let last = ask("last").await;
+        (last.status().as_u16(), last.headers().get("connection").cloned())
+    };
+    let ((status, connection), parted) = tokio::join!(asking, async {
+        running.part(Duration::from_secs(60)).await;
+        began.elapsed()
+    });
+    assert_eq!((status, connection.unwrap().as_bytes()), (202, b"close".as_slice()));
+    assert!((Duration::from_millis(100)..Duration::from_millis(1_500)).contains(&parted), "it ended {parted:?} after its beginning");
+    assert_eq!(ask("a new connection").await.status(), 202);
 }
 
 #[tokio::test]
