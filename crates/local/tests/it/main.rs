@@ -20,6 +20,8 @@ mod separate;
 #[cfg(test)]
 mod prepare;
 #[cfg(test)]
+mod rolling;
+#[cfg(test)]
 mod spool;
 #[cfg(test)]
 mod support;
