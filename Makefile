@@ -1,6 +1,6 @@
 # The commands of this repository. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench chaos chaos-dispatch images check-shipping check-cluster up down
+.PHONY: help run test lint bench chaos chaos-dispatch simulate images check-shipping check-cluster up down
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -28,6 +28,9 @@ chaos: ## break brokers, database, disk and processes under load, and check that
 chaos-dispatch: ## kill, freeze and scale dispatchers for 5 minutes, and judge what arrived
 	cargo build --workspace --bins --examples
 	infra/dev/services run -- target/debug/examples/chaos_dispatch $(if $(SEED),--seed $(SEED)) $(if $(SPAN),--seconds $(SPAN))
+
+simulate: ## let simulated dispatchers stall, die and wake, by 50,000 seeds (SEEDS=… for another number)
+	OWN_SEEDS=$(or $(SEEDS),50000) cargo test --workspace --lib simulation -- --nocapture
 
 up: ## keep Kafka and PostgreSQL running for development
 	infra/dev/services up
