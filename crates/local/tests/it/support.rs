@@ -65,6 +65,11 @@ impl Process {
     /// Asks it to end by a signal and waits for it.
     pub(crate) async fn end(&mut self, signal: &str) -> ExitStatus {
         self.signal(signal);
+        self.ended().await
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         let ended = self.process.ended(PATIENCE).await.unwrap();
         ended.unwrap_or_else(|| panic!("{} does not end", self.name))
     }

@@ -48,7 +48,6 @@ impl Pod {
             ("ADMIN_PORT", admin_port.to_string()),
             ("DATA_DIR", directory.display().to_string()),
             ("STOP_GRACE_MS", workload.stop_grace.as_millis().to_string()),
-            ("ENVIRONMENT_PROFILE", "production".to_owned()),
             ("CONTAINER_APP_REPLICA_NAME", directory.file_name().unwrap().to_str().unwrap().to_owned()),
         ]);
         let began = Instant::now();
