@@ -2,8 +2,6 @@
 //!
 //! All pending steps run in one transaction, one process at a time: SQLite's write lock and, on PostgreSQL, an
 //! advisory lock see to that. Names are spelled out here, so that a step stays what it was when entities move on.
-//! Steps that this version does not know are a later one's, which only adds: a process that was rolled back, or starts
-//! anew in the middle of an upgrade, works beside them.
 
 mod balance;
 mod columns;
@@ -18,8 +16,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, Func, Query};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait};
-use sea_orm_migration::{MigrationTrait, MigratorTrait, seaql_migrations};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
+use sea_orm_migration::{Migration, MigrationTrait, MigratorTrait};
 
 use crate::store::Transact;
 use crate::{Error, Store};
@@ -45,37 +43,35 @@ impl MigratorTrait for Steps {
             Box::new(replay_trace::Step),
         ]
     }
+
+    /// Those of ours that the database lacks. One that it has and we don't know is a newer version's: it only adds, and a process of
+    /// this version goes on beside it, during a roll and after a rollback. The library would refuse.
+    async fn get_pending_migrations<C: ConnectionTrait>(db: &C) -> Result<Vec<Migration>, DbErr> {
+        let done: HashSet<String> = Self::get_migration_models(db).await?.into_iter().map(|step| step.version).collect();
+        Ok(Self::get_migration_files().into_iter().filter(|step| !done.contains(step.name())).collect())
+    }
 }
 
 impl Transact for Steps {
-    type Outcome = ();
+    type Outcome = usize;
 
-    async fn run(&self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    async fn run(&self, transaction: &DatabaseTransaction) -> Result<usize, DbErr> {
         if transaction.get_database_backend() == DbBackend::Postgres {
             transaction.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
             let lock = Query::select().expr(Func::cust("pg_advisory_xact_lock").arg(Expr::val(LOCK))).take();
             transaction.query_one(&lock).await?;
         }
-        if Self::are_done(transaction).await? { Ok(()) } else { Self::up(transaction, None).await }
-    }
-}
-
-impl Steps {
-    /// Whether every step of this version is done.
-    async fn are_done(transaction: &DatabaseTransaction) -> Result<bool, DbErr> {
-        Self::install(transaction).await?;
-        let done = seaql_migrations::Entity::find().all(transaction).await?;
-        let done: HashSet<String> = done.into_iter().map(|step| step.version).collect();
-        Ok(Self::migrations().iter().all(|step| done.contains(step.name())))
+        let pending = Self::get_pending_migrations(transaction).await?.len();
+        Self::up(transaction, None).await.map(|()| pending)
     }
 }
 
 impl Store {
-    /// Brings the database's tables to what this version needs; does nothing when they are so already.
+    /// Brings the database's tables to what this version needs, and tells how many steps that took; none when they are so already.
     ///
     /// # Errors
     /// [`Error`]; the tables are then as they were before.
-    pub async fn migrate(&self) -> Result<(), Error> {
+    pub async fn migrate(&self) -> Result<usize, Error> {
         self.write_within(MIGRATION_MAX, &Steps).await
     }
 }

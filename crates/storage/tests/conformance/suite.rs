@@ -164,8 +164,8 @@ lasting_laws! {
         a_record_passed_without_an_end_is_counted_and_named
         an_event_whose_row_is_gone_is_counted_and_named;
     lasting:
-        an_earlier_version_works_beside_the_steps_of_a_later_one
         two_processes_may_migrate_at_once
+        an_older_version_goes_on_beside_a_newer_ones_steps
         two_processes_may_write_at_once
         everything_survives_the_end_of_the_process
         a_commit_that_fails_leaves_nothing;
