@@ -8,7 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Admin, Readiness, Routes, serve};
 use crate::lifecycle::{OnFailure, Tasks};
-use crate::metrics::Registry;
+use crate::metrics::{Family, Registry};
+
+const TABLE: &[Family] = &[Family::counter("events.accepted", "Events answered with 202")];
 
 /// Starts a listener as a process does; tells where.
 fn start(tasks: &Tasks, admin: &Admin) -> SocketAddr {
@@ -32,7 +34,7 @@ async fn ask(address: SocketAddr, path: &str) -> String {
 async fn probes_and_numbers_are_answered_until_the_stop() {
     let tasks = Tasks::new();
     let admin = Admin { registry: Registry::new(), readiness: Readiness::new(), routes: Routes::none() };
-    admin.registry.meter().u64_counter("events.accepted").build().add(7, &[]);
+    admin.registry.meter(TABLE).counter("events.accepted").add(7, &[]);
     let address = start(&tasks, &admin);
     let (spool, store) = (admin.readiness.condition("spool"), admin.readiness.condition("store"));
     store.ready();

@@ -1,11 +1,17 @@
 //! The numbers a process tells of itself: OpenTelemetry instruments, read by Prometheus.
 //!
-//! Instruments with the unit `s` are histograms of seconds; their buckets are fine where the accept path's deadlines
-//! lie, and reach to the minutes that a backlog takes.
+//! Each is declared in the table of its crate ([`Family`]). Histograms are of seconds; their buckets are fine where the
+//! accept path's deadlines lie, and reach to the minutes that a backlog takes.
 
-use opentelemetry::metrics::{Meter, MeterProvider};
+pub mod family;
+mod meter;
+
+use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::metrics::{Aggregation, Instrument, InstrumentKind, SdkMeterProvider, Stream};
 use prometheus::TextEncoder;
+
+pub use family::{Family, Kind, Label, Unit, Values};
+pub use meter::Meter;
 
 /// The content type of what [`Registry::render`] writes.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -39,10 +45,10 @@ impl Registry {
         Self { families, provider }
     }
 
-    /// Makes instruments. Names follow OpenTelemetry: `events.accepted` is told as `events_accepted_total`.
+    /// Makes the instruments of a table.
     #[must_use]
-    pub fn meter(&self) -> Meter {
-        self.provider.meter("events-proxy")
+    pub fn meter(&self, families: &'static [Family]) -> Meter {
+        Meter::new(self.provider.meter("events-proxy"), families)
     }
 
     /// The present numbers as Prometheus reads them; nothing, and an error in the log, if they cannot be written.
@@ -61,6 +67,12 @@ impl Default for Registry {
     }
 }
 
+/// A count as Prometheus keeps it; exact up to 2^53.
+#[must_use]
+pub const fn whole(count: u64) -> f64 {
+    count as f64
+}
+
 /// Gives histograms of seconds their buckets.
 fn in_seconds(instrument: &Instrument) -> Option<Stream> {
     if instrument.kind() != InstrumentKind::Histogram || instrument.unit() != "s" {
@@ -72,26 +84,30 @@ fn in_seconds(instrument: &Instrument) -> Option<Stream> {
 
 #[cfg(test)]
 mod tests {
-    use opentelemetry::KeyValue;
+    use super::{Family, Label, Registry, SECONDS, Unit};
 
-    use super::{Registry, SECONDS};
+    const PATH: Label = Label::of("path", || vec!["spool", "broker"]);
+    const TABLE: &[Family] = &[
+        Family::counter("events.accepted", "Events answered with 202").by(&[PATH]),
+        Family::histogram("accept.duration", "Until it was durable"),
+        Family::gauge("spool", "How much the spool holds").in_unit(Unit::Bytes),
+    ];
 
     #[test]
     fn instruments_are_rendered_for_prometheus() {
         let registry = Registry::new();
-        let meter = registry.clone().meter();
-        meter.u64_counter("events.accepted").with_description("Events answered with 202").build().add(3, &[KeyValue::new("path", "spool")]);
-        meter.f64_histogram("accept.duration").with_unit("s").build().record(0.3, &[]);
-        meter.f64_histogram("batch.records").build().record(7.0, &[]);
-        meter.u64_observable_gauge("spool.bytes").with_callback(|gauge| gauge.observe(42, &[])).build();
+        let meter = registry.clone().meter(TABLE);
+        meter.counter("events.accepted").add(3, &[PATH.is("spool")]);
+        meter.histogram("accept.duration").record(0.3, &[]);
+        meter.gauge("spool", || 42.0);
         let text = registry.render();
         for line in [
             "# HELP events_accepted_total Events answered with 202",
             "# TYPE events_accepted_total counter",
             "events_accepted_total{path=\"spool\"} 3",
+            "events_accepted_total{path=\"broker\"} 0",
             "accept_duration_seconds_bucket{le=\"0.25\"} 0",
             "accept_duration_seconds_bucket{le=\"0.4\"} 1",
-            "batch_records_bucket{le=\"10\"} 1",
             "spool_bytes 42",
         ] {
             assert!(text.lines().any(|found| found == line), "`{line}` is missing in\n{text}");
@@ -99,9 +115,18 @@ mod tests {
     }
 
     #[test]
+    fn the_same_counter_made_twice_is_one() {
+        let registry = Registry::new();
+        for _ in 0..2 {
+            registry.meter(TABLE).counter("events.accepted").add(2, &[PATH.is("spool")]);
+        }
+        assert!(registry.render().contains("events_accepted_total{path=\"spool\"} 4"), "{}", registry.render());
+    }
+
+    #[test]
     fn two_registries_share_nothing_and_an_empty_one_is_empty() {
         let (one, other) = (Registry::new(), Registry::new());
-        one.meter().u64_counter("events.accepted").build().add(1, &[]);
+        one.meter(TABLE).counter("events.accepted").add(1, &[PATH.is("spool")]);
         assert_eq!(other.render(), "");
     }
 

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chassis::lifecycle::{Cause, sentence};
+use chassis::metrics::{Registry, whole};
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::Meter;
 use storage::{Balance, Store};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::metrics::FAMILIES;
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -23,14 +25,11 @@ pub(crate) struct Audit(Arc<Mutex<Balance>>);
 
 impl Audit {
     /// An audit that tells the metrics what it finds.
-    pub(crate) fn new(meter: &Meter) -> Self {
+    pub(crate) fn new(registry: &Registry) -> Self {
         let audit = Self::default();
         let told = audit.clone();
-        meter
-            .u64_observable_gauge("events.unaccounted")
-            .with_description("Events that were passed without a stored end, or whose row is gone; 0, or something is wrong")
-            .with_callback(move |gauge| gauge.observe(told.found().unaccounted(), &[KeyValue::new("at", "topic")]))
-            .build();
+        let observed = move || whole(told.found().unaccounted());
+        registry.meter(FAMILIES).gauges("events.unaccounted", move |gauge| gauge.observe(observed(), &[KeyValue::new("at", "topic")]));
         audit
     }
 

@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use chassis::clock::Clock;
 use chassis::lifecycle::{Cause, sentence};
+use chassis::metrics::{Registry, whole};
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::Meter;
 use storage::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::desk::Desks;
-use crate::pace::{self, Pace};
+use crate::metrics::{FAMILIES, PARTITION};
+use crate::pace::Pace;
 
 /// How often the backlog is looked at.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -95,33 +96,22 @@ impl Backlog {
     }
 
     /// Tells all of this to whoever reads the metrics.
-    pub(crate) fn tell(&self, meter: &Meter) {
-        let gauge = |name: &'static str, told: &'static str, read: fn(&Self) -> f64| {
+    pub(crate) fn tell(&self, registry: &Registry) {
+        let meter = registry.meter(FAMILIES);
+        let gauge = |name: &'static str, read: fn(&Self) -> f64| {
             let backlog = self.clone();
-            let gauge = meter.f64_observable_gauge(name).with_description(told);
-            gauge.with_callback(move |gauge| gauge.observe(read(&backlog), &[])).build();
+            meter.gauge(name, move || read(&backlog));
         };
-        gauge("dispatch.partitions.owned", "Partitions that this replica works on", |backlog| count(backlog.desks.partitions().len()));
-        gauge("events.pending.oldest.age.seconds", "How long the oldest unfinished event of this replica's partitions waits", |backlog| {
-            backlog.oldest().unwrap_or_default().as_secs_f64()
-        });
-        gauge("delivery.permitted.rate", "Requests per second that the target permits, over all replicas", |backlog| {
-            pace::per_second(backlog.pace.limit())
-        });
-        gauge("backlog.drain.seconds", "How long the whole topic's backlog takes at the permitted rate", |backlog| {
-            backlog.drain_time().as_secs_f64()
-        });
-        gauge("backlog.retention.alarm", "1 while the topic may drop events before they are delivered", |backlog| {
-            f64::from(u8::from(backlog.alarm.load(Ordering::Relaxed)))
-        });
+        gauge("dispatch.partitions.owned", |backlog| count(backlog.desks.partitions().len()));
+        gauge("events.pending.oldest.age", |backlog| backlog.oldest().unwrap_or_default().as_secs_f64());
+        gauge("backlog.drain", |backlog| backlog.drain_time().as_secs_f64());
+        gauge("backlog.retention.alarm", |backlog| f64::from(u8::from(backlog.alarm.load(Ordering::Relaxed))));
         let desks = self.desks.clone();
-        let lag = meter.u64_observable_gauge("dispatch.partition.lag").with_description("Records of a partition that are not settled");
-        lag.with_callback(move |gauge| {
+        meter.gauges("dispatch.partition.lag", move |gauge| {
             for ledger in desks.ledgers() {
-                gauge.observe(ledger.unended(), &[KeyValue::new("partition", i64::from(ledger.partition))]);
+                gauge.observe(whole(ledger.unended()), &[KeyValue::new(PARTITION.name, i64::from(ledger.partition))]);
             }
-        })
-        .build();
+        });
     }
 }
 

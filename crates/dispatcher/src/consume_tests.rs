@@ -8,6 +8,7 @@ use broker::{Publisher, memory};
 use chassis::admin::Readiness;
 use chassis::clock::SystemClock;
 use chassis::lifecycle::Tasks;
+use chassis::metrics::Registry;
 use events_proxy_core::{Envelope, Event, Moment, SourceId, TraceContext};
 use storage::{Limit, Store};
 use tokio::sync::{Semaphore, mpsc};
@@ -58,7 +59,7 @@ async fn path(store: &Store) -> Path {
             park: (Duration::ZERO, Duration::ZERO),
         },
         clock: Arc::new(SystemClock),
-        metrics: Metrics::new(&opentelemetry::global::meter("test")),
+        metrics: Metrics::new(&Registry::new()),
     }
 }
 

@@ -22,6 +22,6 @@ pub mod operator;
 mod console;
 
 pub use consume::Order;
-pub use metrics::Numbers;
 pub use metrics::slots::Slots;
+pub use metrics::{FAMILIES, Numbers};
 pub use path::Patience;

@@ -1,5 +1,6 @@
 //! What the dispatcher counts and tells: one function per happening, which logs and counts together.
 
+mod families;
 pub(crate) mod slots;
 
 use std::sync::Arc;
@@ -7,9 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chassis::lifecycle::sentence;
+use chassis::metrics::Registry;
 use events_proxy_core::{Attempt, Envelope, Outcome, State};
-use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Histogram, Meter};
+use opentelemetry::metrics::{Counter, Histogram};
+
+pub use families::FAMILIES;
+pub(crate) use families::PARTITION;
+use families::{OUTCOME, STATE};
 
 /// The figures of the dispatcher since its start, except where said otherwise.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -83,28 +88,27 @@ struct Instruments {
 
 impl Metrics {
     /// Makes the instruments.
-    pub(crate) fn new(meter: &Meter) -> Self {
-        let counter = |name: &'static str, told: &'static str| meter.u64_counter(name).with_description(told).build();
-        let histogram = |name: &'static str, told: &'static str| meter.f64_histogram(name).with_unit("s").with_description(told).build();
+    pub(crate) fn new(registry: &Registry) -> Self {
+        let meter = registry.meter(FAMILIES);
         Self(Arc::new(Instruments {
             consumed: AtomicU64::new(0),
             in_flight: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
             retried: AtomicU64::new(0),
             dead: AtomicU64::new(0),
-            slots: slots::Slots::new(meter),
-            events_consumed: counter("events.consumed", "Records read from the topic"),
-            attempts: counter("delivery.attempts", "Calls of the target, by outcome"),
-            events_settled: counter("events.settled", "Events by how they ended, parked ones each time"),
-            duplicates: counter("events.duplicates", "Records passed over because their event has ended or is under way"),
-            commit_failures: counter("commit.failures", "Commits that the storage did not take; each is tried again"),
-            commits_fenced: counter("commits.fenced", "Commits under an epoch that was over; nothing of them was written"),
-            epoch_changes: counter("dispatch.epoch.changes", "Partitions claimed by this replica"),
-            leases_lost: counter("dispatch.leases.lost", "Partitions that went to another before they were given back"),
-            beat_failures: counter("dispatch.beat.failures", "Renewals of leases that the storage did not take"),
-            events_expired: counter("events.expired", "Records that the topic dropped before they were read; they count as dead"),
-            attempt_duration: histogram("delivery.attempt.duration", "Time of one call of the target"),
-            event_duration: histogram("events.duration", "Time from an event's receipt to its end"),
+            slots: slots::Slots::new(registry),
+            events_consumed: meter.counter("events.consumed"),
+            attempts: meter.counter("delivery.attempts"),
+            events_settled: meter.counter("events.settled"),
+            duplicates: meter.counter("events.duplicates"),
+            commit_failures: meter.counter("commit.failures"),
+            commits_fenced: meter.counter("commits.fenced"),
+            epoch_changes: meter.counter("dispatch.epoch.changes"),
+            leases_lost: meter.counter("dispatch.leases.lost"),
+            beat_failures: meter.counter("dispatch.beat.failures"),
+            events_expired: meter.counter("events.expired"),
+            attempt_duration: meter.histogram("delivery.attempt.duration"),
+            event_duration: meter.histogram("events.duration"),
         }))
     }
 
@@ -136,7 +140,7 @@ impl Metrics {
         if attempt.number > 1 {
             self.0.retried.fetch_add(1, Ordering::Relaxed);
         }
-        let labels = [KeyValue::new("outcome", attempt.outcome.as_str())];
+        let labels = [OUTCOME.is(attempt.outcome.as_str())];
         self.0.attempts.add(1, &labels);
         self.0.attempt_duration.record(attempt.duration().as_secs_f64(), &labels);
         if attempt.outcome != Outcome::Delivered {
@@ -146,7 +150,7 @@ impl Metrics {
 
     /// An event has ended or was parked, and this is stored.
     pub(crate) fn settled(&self, state: State, age: Duration) {
-        let labels = [KeyValue::new("state", state.as_str())];
+        let labels = [STATE.is(state.as_str())];
         self.0.events_settled.add(1, &labels);
         self.0.event_duration.record(age.as_secs_f64(), &labels);
         match state {

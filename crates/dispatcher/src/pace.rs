@@ -22,10 +22,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chassis::lifecycle::Tasks;
-use opentelemetry::metrics::Meter;
+use chassis::metrics::Registry;
 use storage::{Limit, Store};
 use tokio::time::Instant;
 
+use crate::metrics::FAMILIES;
 use crate::metrics::slots::Slots;
 
 pub use alone::Alone;
@@ -89,22 +90,24 @@ impl Slot {
 ///
 /// # Errors
 /// [`Unkeepable`] for a limit of nothing or of no time.
-pub fn open(target: &str, configured: (u32, Duration), store: Store, meter: &Meter, tasks: &Tasks) -> Result<Arc<dyn Pace>, Unkeepable> {
+pub fn open(
+    target: &str,
+    configured: (u32, Duration),
+    store: Store,
+    registry: &Registry,
+    tasks: &Tasks,
+) -> Result<Arc<dyn Pace>, Unkeepable> {
     let (requests, interval) = configured;
     let limit = limit(requests, interval)?;
     let pace: Arc<dyn Pace> = if store.is_shared() {
-        Arc::new(Shared::start(Means { store, target: target.to_owned(), limit, slots: Slots::new(meter) }, tasks))
+        Arc::new(Shared::start(Means { store, target: target.to_owned(), limit, slots: Slots::new(registry) }, tasks))
     } else {
         let alone = Alone::new(requests, interval)?;
         follow::start(alone.clone(), target, store, tasks);
         Arc::new(alone)
     };
     let told = Arc::clone(&pace);
-    meter
-        .f64_observable_gauge("pace.permitted")
-        .with_description("Requests per second that the target's limit permits")
-        .with_callback(move |gauge| gauge.observe(per_second(told.limit()), &[]))
-        .build();
+    registry.meter(FAMILIES).gauge("pace.permitted", move || per_second(told.limit()));
     Ok(pace)
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chassis::clock::SystemClock;
 use chassis::lifecycle::Tasks;
+use chassis::metrics::Registry;
 use events_proxy_core::envelope::Record;
 use events_proxy_core::{DeadReason, Envelope, Event, Moment, Outcome, SourceId, TraceContext};
 use simulators::target::{Failure, Options, Target};
@@ -132,7 +133,7 @@ async fn path(target: Box<dyn Deliver>, patience: Patience) -> (Arc<Path>, Arc<C
         breaker: Breaker::default(),
         patience,
         clock: Arc::new(SystemClock),
-        metrics: Metrics::new(&opentelemetry::global::meter("test")),
+        metrics: Metrics::new(&Registry::new()),
     };
     (Arc::new(path), pace)
 }

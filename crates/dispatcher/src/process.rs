@@ -62,7 +62,7 @@ async fn live(process: &Process, own: Own, subscriber: impl FnOnce(Topic) -> Arc
         retention: Some(retention),
         subscriber: subscriber(own.topic),
         clock: Arc::new(SystemClock),
-        meter: process.registry.meter(),
+        registry: process.registry.clone(),
         readiness: process.readiness.clone(),
     };
     let (running, routes) = stack::start(parts, &process.tasks)?;

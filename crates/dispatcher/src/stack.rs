@@ -9,8 +9,8 @@ use broker::{Subscriber, kafka};
 use chassis::admin::{Readiness, Routes};
 use chassis::clock::Clock;
 use chassis::lifecycle::{Cause, OnFailure, Tasks};
+use chassis::metrics::Registry;
 use chassis::settings::common::{self, Topic};
-use opentelemetry::metrics::Meter;
 use storage::{Balance, Member, Store};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
@@ -59,8 +59,8 @@ pub struct Parts {
     pub retention: Option<Duration>,
     /// Tells when.
     pub clock: Arc<dyn Clock>,
-    /// Makes instruments.
-    pub meter: Meter,
+    /// Keeps its numbers.
+    pub registry: Registry,
     /// Tells whether it works.
     pub readiness: Readiness,
 }
@@ -96,8 +96,8 @@ pub struct Left {
 pub fn start(parts: Parts, tasks: &Tasks) -> anyhow::Result<(Running, Routes)> {
     let settings = &parts.settings;
     let own = Tasks::new();
-    let (metrics, audit) = (Metrics::new(&parts.meter), Audit::new(&parts.meter));
-    let pace = pace::open(TARGET, settings.limit, parts.store.clone(), &parts.meter, &own)?;
+    let (metrics, audit) = (Metrics::new(&parts.registry), Audit::new(&parts.registry));
+    let pace = pace::open(TARGET, settings.limit, parts.store.clone(), &parts.registry, &own)?;
     let graphql = Graphql::new(settings.target_url.clone(), settings.timeout).context("make the target's client")?;
     let target: Box<dyn Deliver> = if settings.testing { Box::new(Testing(graphql)) } else { Box::new(graphql) };
     let path = Arc::new(Path {
@@ -168,7 +168,7 @@ impl Running {
             store: parts.store.clone(),
         });
         let backlog = Backlog::new(desks.clone(), parts.clock, Arc::clone(&self.pace), parts.retention);
-        backlog.tell(&parts.meter);
+        backlog.tell(&parts.registry);
         self.desks.get_or_init(|| desks.clone());
         self.tasks.spawn("watch the backlog", OnFailure::Log, backlog.watch(parts.store.clone(), Arc::clone(&topic), stopping.clone()));
         let audit = self.audit.clone().watch(parts.store.clone(), Arc::clone(&topic), stopping.clone());

@@ -55,7 +55,7 @@ impl Ground {
             member: Member { id: name.to_owned(), pod: name.to_owned() },
             retention: None,
             clock: Arc::new(SystemClock),
-            meter: self.registry.meter(),
+            registry: self.registry.clone(),
             readiness: readiness.clone(),
         };
         (start(parts, &Tasks::new()).unwrap().0, readiness)

@@ -128,7 +128,7 @@ impl Bench {
         Self {
             acks: Acks::new(topic.partitions(), durability != Durability::Volume),
             spool: Log::open(dir, options).unwrap(),
-            metrics: Metrics::new(&registry.meter()),
+            metrics: Metrics::new(&registry),
             overtaken: Overtaken::default(),
             tasks: Tasks::new(),
             topic,

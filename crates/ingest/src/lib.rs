@@ -32,4 +32,4 @@ mod metrics;
 #[cfg(test)]
 mod fake;
 
-pub use metrics::Numbers;
+pub use metrics::{FAMILIES, Numbers};

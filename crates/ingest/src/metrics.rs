@@ -5,12 +5,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use chassis::metrics::Registry;
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Histogram, Meter};
+use opentelemetry::metrics::{Counter, Histogram};
 
+mod families;
 mod happenings;
 mod labels;
 
+pub use families::FAMILIES;
 pub(crate) use labels::{SpoolFault, Waited, Way};
 
 /// The figures of ingest since its start.
@@ -77,31 +80,29 @@ struct Instruments {
 
 impl Metrics {
     /// Makes the instruments.
-    pub(crate) fn new(meter: &Meter) -> Self {
-        let counter = |name: &'static str, told: &'static str| meter.u64_counter(name).with_description(told).build();
-        let duration = meter.f64_histogram("accept.duration").with_unit("s");
-        let gave_way = meter.f64_counter("publish.gave.way").with_unit("s");
+    pub(crate) fn new(registry: &Registry) -> Self {
+        let meter = registry.meter(FAMILIES);
         Self(Arc::new(Instruments {
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             published: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             pathless: AtomicU32::new(0),
-            ways: Way::ALL.map(|way| [KeyValue::new("path", way.as_str())]),
-            events_accepted: counter("events.accepted", "Events answered with 202"),
-            accepted_late: counter("accepted.late", "Events answered with 202 after the deadline"),
-            events_refused: counter("events.refused", "Requests to send an event that were refused"),
-            spool_failures: counter("spool.failures", "Appends to the spool that failed or were late"),
-            accept_waits: counter("accept.waits", "Soft waits for the topic before a 202, by their outcome"),
-            events_overtaken: counter("events.overtaken", "Records of the spool that had gone straight to the topic"),
-            events_unpublishable: counter("events.unpublishable", "Records that the topic refuses or the spool cannot read"),
-            spool_read_failures: counter("spool.read.failures", "Reads of the spool that failed; each is tried again"),
-            catch_ups: counter("publish.catch.ups", "Backlogs that fresh events passed"),
-            gave_way: gave_way.with_description("How long publishing left the machine to those who wait for an answer").build(),
-            events_published: counter("events.published", "Events that the topic took from the spool"),
-            publish_failures: counter("publish.failures", "Batches that the topic did not take; each is sent again"),
-            journal_dropped: counter("journal.dropped", "Rows given up while the storage did not answer"),
-            accept_duration: duration.with_description("From a request's start until its event was durable").build(),
+            ways: Way::ALL.map(|way| [families::PATH.is(way.as_str())]),
+            events_accepted: meter.counter("events.accepted"),
+            accepted_late: meter.counter("accepted.late"),
+            events_refused: meter.counter("events.refused"),
+            spool_failures: meter.counter("spool.failures"),
+            accept_waits: meter.counter("accept.waits"),
+            events_overtaken: meter.counter("events.overtaken"),
+            events_unpublishable: meter.counter("events.unpublishable"),
+            spool_read_failures: meter.counter("spool.read.failures"),
+            catch_ups: meter.counter("publish.catch.ups"),
+            gave_way: meter.sum("publish.gave.way"),
+            events_published: meter.counter("events.published"),
+            publish_failures: meter.counter("publish.failures"),
+            journal_dropped: meter.counter("journal.dropped"),
+            accept_duration: meter.histogram("accept.duration"),
         }))
     }
 

@@ -59,7 +59,7 @@ async fn live(process: &Process, own: Own, publisher: impl FnOnce(Topic) -> Arc<
         store: Store::connect(&own.storage).await?,
         publisher: publisher(own.topic),
         clock: Arc::new(SystemClock),
-        meter: process.registry.meter(),
+        registry: process.registry.clone(),
         readiness: process.readiness.clone(),
     };
     process.answer(Routes::none());

@@ -92,6 +92,24 @@ pub(crate) struct Problem {
     errors: Vec<FieldError>,
 }
 
+/// The codes with which an event may be refused; sessions and look-ups have others.
+pub(crate) fn codes_of_events() -> Vec<&'static str> {
+    let reasons = [
+        Reject::Malformed(String::new()),
+        Reject::Fields(Vec::new()),
+        Reject::Unauthenticated,
+        Reject::Token(Rejected::Expired),
+        Reject::Token(Rejected::Forged),
+        Reject::NotJson,
+        Reject::TooLarge(0),
+        Reject::Slow,
+        Reject::TooMany(Duration::ZERO),
+        Reject::Overloaded,
+        Reject::NoDurablePath,
+    ];
+    reasons.iter().map(Reject::code).collect()
+}
+
 impl Reject {
     /// The stable word for programs.
     #[must_use]

@@ -3,11 +3,11 @@
 use anyhow::{Context, bail};
 use broker::log::offline::{self, Finding};
 use broker::log::{self, Log, OpenError};
+use chassis::metrics::{Registry, whole};
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::Meter;
 use tokio::time::Instant;
 
-use crate::metrics::Metrics;
+use crate::metrics::{FAMILIES, Metrics};
 use crate::publish::Progress;
 use crate::settings::Settings;
 
@@ -63,30 +63,21 @@ fn way_on(settings: &Settings) -> String {
 }
 
 /// Shows how full the spool is, how much waits in it, and whether it let go of an event that has no end.
-pub(crate) fn observe(spool: &Log, progress: &Progress, (metrics, meter): (&Metrics, &Meter)) {
-    let gauge = |name: &'static str, told: &'static str| meter.u64_observable_gauge(name).with_description(told);
+pub(crate) fn observe(spool: &Log, progress: &Progress, (metrics, registry): (&Metrics, &Registry)) {
+    let meter = registry.meter(FAMILIES);
+    let (log, capacity) = (spool.clone(), spool.capacity_bytes());
+    meter.gauge("spool", move || whole(log.bytes()));
+    meter.gauge("spool.capacity", move || whole(capacity));
     let log = spool.clone();
-    gauge("spool.bytes", "How much the spool holds").with_callback(move |gauge| gauge.observe(log.bytes(), &[])).build();
-    let capacity = spool.capacity_bytes();
-    gauge("spool.capacity.bytes", "From how much on the spool is full, and events go straight to the topic")
-        .with_callback(move |gauge| gauge.observe(capacity, &[]))
-        .build();
-    let log = spool.clone();
-    let free = move |gauge: &dyn opentelemetry::metrics::AsyncInstrument<u64>| {
+    meter.gauges("spool.free", move |gauge| {
         if let Some(free) = log.free_bytes() {
-            gauge.observe(free, &[]);
+            gauge.observe(whole(free), &[]);
         }
-    };
-    gauge("spool.free.bytes", "How much the spool's file system has left").with_callback(free).build();
+    });
     let (log, waiting) = (spool.clone(), progress.clone());
-    let unpublished = move || waiting.unpublished(log.bounds().end);
-    gauge("spool.unpublished", "Accepted events that the topic does not have yet")
-        .with_callback(move |gauge| gauge.observe(unpublished(), &[]))
-        .build();
+    meter.gauge("spool.unpublished", move || whole(waiting.unpublished(log.bounds().end)));
     let (progress, metrics) = (progress.clone(), metrics.clone());
     // In this order: what the spool let go of has been counted before.
     let unaccounted = move || progress.let_go().saturating_sub(metrics.ended());
-    gauge("events.unaccounted", "Events that were passed without a stored end, or whose row is gone; 0, or something is wrong")
-        .with_callback(move |gauge| gauge.observe(unaccounted(), &[KeyValue::new("at", "spool")]))
-        .build();
+    meter.gauges("events.unaccounted", move |gauge| gauge.observe(whole(unaccounted()), &[KeyValue::new("at", "spool")]));
 }

@@ -15,8 +15,8 @@ use broker::{Publisher, kafka};
 use chassis::admin::{Condition, Readiness};
 use chassis::clock::Clock;
 use chassis::lifecycle::{OnFailure, Tasks};
+use chassis::metrics::Registry;
 use chassis::settings::common::{self, Topic};
-use opentelemetry::metrics::Meter;
 use storage::Store;
 use tokio::time::Instant;
 
@@ -54,8 +54,8 @@ pub struct Parts {
     pub publisher: Arc<dyn Publisher>,
     /// Tells when.
     pub clock: Arc<dyn Clock>,
-    /// Makes instruments.
-    pub meter: Meter,
+    /// Keeps its numbers.
+    pub registry: Registry,
     /// Tells whether it should get requests.
     pub readiness: Readiness,
 }
@@ -93,10 +93,10 @@ pub struct Left {
 /// # Errors
 /// The spool or the listener cannot be used.
 pub fn start(parts: Parts, listener: TcpListener, tasks: &Tasks) -> anyhow::Result<Running> {
-    let Parts { settings, store, publisher, clock, meter, readiness } = parts;
+    let Parts { settings, store, publisher, clock, registry, readiness } = parts;
     let address = listener.local_addr().context("ask where the listener listens")?;
     let spool = spool::open(&settings)?;
-    let (own, metrics) = (Tasks::new(), Metrics::new(&meter));
+    let (own, metrics) = (Tasks::new(), Metrics::new(&registry));
     let journal = Journal::start(store.clone(), settings.journal_batch_max, metrics.clone(), &own);
     let refused = Refused::open(&settings.spool_dir, metrics.clone())?;
     let graveyard = Graveyard { refused: refused.clone(), store: store.clone(), clock: Arc::clone(&clock), metrics: metrics.clone() };
@@ -114,7 +114,7 @@ pub fn start(parts: Parts, listener: TcpListener, tasks: &Tasks) -> anyhow::Resu
     let courtesy = if settings.durability == Durability::Volume { Courtesy::new(metrics.clone()) } else { Courtesy::none() };
     let drainer = DrainerParts { spool: spool.clone(), publisher: Arc::clone(&publisher), overtaken: overtaken.clone(), courtesy, worker };
     let progress = Drainer::start(drainer, &own).context("read how far the spool is published")?;
-    spool::observe(&spool, &progress, (&metrics, &meter));
+    spool::observe(&spool, &progress, (&metrics, &registry));
     own.spawn("make the topic", OnFailure::Log, topic::prepare(Arc::clone(&publisher), own.stopping()));
     let (sowing, seeds, stop) = (store.clone(), settings.accounts.clone(), own.stopping());
     own.spawn("put accounts in place", OnFailure::Log, async move { seed::sow(&sowing, &seeds, stop).await });

@@ -119,7 +119,7 @@ impl Stack {
                 member: seat.member.clone(),
                 retention: matches!(settings.queue, Queue::Kafka(_)).then_some(settings.dispatcher.retention),
                 clock: Arc::<SystemClock>::clone(&clock),
-                meter: registry.meter(),
+                registry: registry.clone(),
                 readiness: readiness.clone(),
             },
             &tasks,
@@ -131,7 +131,7 @@ impl Stack {
             store,
             publisher: topic.publisher,
             clock,
-            meter: registry.meter(),
+            registry: registry.clone(),
             readiness: readiness.clone(),
         };
         let ingest = ingest::stack::start(parts, public, &tasks).context("start ingest")?;

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use chassis::lifecycle::sentence;
-use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Histogram, Meter};
+use chassis::metrics::Registry;
+use opentelemetry::metrics::{Counter, Histogram};
+
+use super::families::{FAMILIES, RESERVED, SLOT};
 
 /// What became of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,13 +22,38 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    /// All of them.
+    pub(super) const ALL: [Self; 4] = [Self::Used, Self::Late, Self::RoundTrip, Self::Withdrawn];
+
     /// Its word in labels.
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Used => "used",
             Self::Late => "dropped_late",
             Self::RoundTrip => "dropped_round_trip",
             Self::Withdrawn => "withdrawn",
+        }
+    }
+}
+
+/// Whether the database gave slots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reserved {
+    /// It answered.
+    Yes,
+    /// It did not.
+    No,
+}
+
+impl Reserved {
+    /// Both.
+    pub(super) const ALL: [Self; 2] = [Self::Yes, Self::No];
+
+    /// Its word in labels.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Yes => "ok",
+            Self::No => "failed",
         }
     }
 }
@@ -47,24 +74,25 @@ pub struct Slots {
 impl Slots {
     /// Makes the instruments.
     #[must_use]
-    pub fn new(meter: &Meter) -> Self {
+    pub fn new(registry: &Registry) -> Self {
+        let meter = registry.meter(FAMILIES);
         Self {
-            slots: meter.u64_counter("pace.slots").with_description("Slots of the target's limit, by what became of them").build(),
-            wait: meter.f64_histogram("pace.wait").with_unit("s").with_description("Time that attempts waited for a slot").build(),
-            throttles: meter.u64_counter("pace.throttles").with_description("Times that the target said it is too fast").build(),
-            reservations: meter.u64_counter("pace.reservations").with_description("Reservations of slots, by success").build(),
+            slots: meter.counter("pace.slots"),
+            wait: meter.histogram("pace.wait"),
+            throttles: meter.counter("pace.throttles"),
+            reservations: meter.counter("pace.reservations"),
         }
     }
 
     /// A slot was used.
     pub(crate) fn used(&self) {
-        self.slots.add(1, &[KeyValue::new("outcome", Outcome::Used.as_str())]);
+        self.slots.add(1, &[SLOT.is(Outcome::Used.as_str())]);
     }
 
     /// Slots were not used.
     pub(crate) fn dropped(&self, outcome: Outcome, slots: usize) {
         if slots > 0 {
-            self.slots.add(u64::try_from(slots).unwrap_or(u64::MAX), &[KeyValue::new("outcome", outcome.as_str())]);
+            self.slots.add(u64::try_from(slots).unwrap_or(u64::MAX), &[SLOT.is(outcome.as_str())]);
         }
     }
 
@@ -81,7 +109,7 @@ impl Slots {
 
     /// The database answered, after so many failures.
     pub(crate) fn reserved(&self, failures: u32) {
-        self.reservations.add(1, &[KeyValue::new("outcome", "ok")]);
+        self.reservations.add(1, &[RESERVED.is(Reserved::Yes.as_str())]);
         if failures > 0 {
             tracing::info!(failures, "the database gives out slots again; deliveries go on");
         }
@@ -89,7 +117,7 @@ impl Slots {
 
     /// The database did not answer.
     pub(crate) fn not_reserved(&self, failures: u32, error: &storage::Error) {
-        self.reservations.add(1, &[KeyValue::new("outcome", "failed")]);
+        self.reservations.add(1, &[RESERVED.is(Reserved::No.as_str())]);
         if failures == 1 {
             tracing::warn!(error = sentence(error), "the database gives out no slots; nothing is sent until it does");
         }

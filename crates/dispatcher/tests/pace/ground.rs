@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use chassis::lifecycle::Tasks;
+use chassis::metrics::Registry;
 use dispatcher::Slots;
 use dispatcher::pace::{Means, Shared, limit};
 use sea_orm::{ConnectionTrait, Database};
@@ -53,7 +54,7 @@ impl Schema {
 
     /// The pace of one process of several.
     pub(crate) async fn pace(&self, requests: u32, interval: Duration, tasks: &Tasks) -> Shared {
-        let slots = Slots::new(&opentelemetry::global::meter("test"));
+        let slots = Slots::new(&Registry::new());
         let means = Means { store: self.store().await, target: TARGET.to_owned(), limit: limit(requests, interval).unwrap(), slots };
         Shared::start(means, tasks)
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use chassis::lifecycle::sentence;
 use events_proxy_core::TraceContext;
 use events_proxy_core::envelope::Record;
-use opentelemetry::KeyValue;
 
+use super::families::{FAULT, REASON, WAITED};
 use super::{Metrics, SpoolFault, Waited, Way};
 use crate::accept::Budget;
 use crate::reject::Reject;
@@ -35,18 +35,18 @@ impl Metrics {
 
     /// A soft wait for the topic is over.
     pub(crate) fn waited(&self, waited: Waited) {
-        self.0.accept_waits.add(1, &[KeyValue::new("outcome", waited.as_str())]);
+        self.0.accept_waits.add(1, &[WAITED.is(waited.as_str())]);
     }
 
     /// A request to send an event is refused.
     pub(crate) fn refused(&self, reject: &Reject) {
         self.0.refused.fetch_add(1, Ordering::Relaxed);
-        self.0.events_refused.add(1, &[KeyValue::new("reason", reject.code())]);
+        self.0.events_refused.add(1, &[REASON.is(reject.code())]);
     }
 
     /// The spool did not take an event; the topic is asked.
     pub(crate) fn spool_failed(&self, fault: SpoolFault, error: &dyn Error) {
-        self.0.spool_failures.add(1, &[KeyValue::new("kind", fault.as_str())]);
+        self.0.spool_failures.add(1, &[FAULT.is(fault.as_str())]);
         tracing::debug!(kind = fault.as_str(), error = sentence(error), "the spool did not take an event; it goes straight to the topic");
     }
 

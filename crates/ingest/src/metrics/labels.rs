@@ -39,6 +39,9 @@ pub(crate) enum Waited {
 }
 
 impl Waited {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Acked, Self::Late, Self::Skipped];
+
     /// Its label.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -69,6 +72,9 @@ pub(crate) enum SpoolFault {
 }
 
 impl SpoolFault {
+    /// All of them.
+    pub(crate) const ALL: [Self; 7] = [Self::Full, Self::LowSpace, Self::Busy, Self::TooLarge, Self::Failed, Self::Closed, Self::Late];
+
     /// The fault of a failed append.
     pub(crate) const fn of(error: &AppendError) -> Self {
         match error {

@@ -112,7 +112,7 @@ impl Ingest {
             store: store.clone(),
             publisher: Arc::<Switched>::clone(&broker),
             clock: Arc::<ManualClock>::clone(&clock),
-            meter: registry.meter(),
+            registry: registry.clone(),
             readiness: Readiness::new(),
         };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

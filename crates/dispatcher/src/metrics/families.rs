@@ -1,0 +1,49 @@
+//! The families of the dispatcher, each declared once: instruments and the reference are made of this table.
+
+use chassis::metrics::{Family, Label, Unit};
+use events_proxy_core::{Outcome, State};
+
+use super::slots::{self, Reserved};
+
+/// How an attempt came out.
+pub(super) const OUTCOME: Label = Label::of("outcome", || Outcome::ALL.map(Outcome::as_str).to_vec());
+/// How an event ended this time.
+pub(super) const STATE: Label = Label::of("state", || [State::Delivered, State::Parked, State::Dead].map(State::as_str).to_vec());
+/// What became of a slot.
+pub(super) const SLOT: Label = Label::of("outcome", || slots::Outcome::ALL.map(slots::Outcome::as_str).to_vec());
+/// Whether the database gave slots.
+pub(super) const RESERVED: Label = Label::of("outcome", || Reserved::ALL.map(Reserved::as_str).to_vec());
+/// Which partition.
+pub(crate) const PARTITION: Label = Label::like("partition", "a partition's number, 0 to 1023");
+
+/// Where an event was passed.
+pub(super) const AT: Label = Label::of("at", || vec!["spool", "topic"]);
+
+/// The families of the dispatcher, in the order of an event's path.
+pub const FAMILIES: &[Family] = &[
+    Family::gauge("dispatch.partitions.owned", "Partitions that this replica works on"),
+    Family::counter("dispatch.epoch.changes", "Partitions claimed by this replica"),
+    Family::counter("dispatch.leases.lost", "Partitions that went to another before they were given back"),
+    Family::counter("dispatch.beat.failures", "Renewals of leases that the storage did not take"),
+    Family::gauge("dispatch.partition.lag", "Records of a partition that are not settled").by(&[PARTITION]),
+    Family::counter("events.consumed", "Records read from the topic"),
+    Family::counter("events.duplicates", "Records passed over because their event has ended or is under way"),
+    Family::counter("events.expired", "Records that the topic dropped before they were read; they count as dead"),
+    Family::gauge("events.pending.oldest.age", "How long the oldest unfinished event of this replica's partitions waits")
+        .in_unit(Unit::Seconds),
+    Family::gauge("backlog.drain", "How long the whole topic's backlog takes at the permitted rate").in_unit(Unit::Seconds),
+    Family::gauge("backlog.retention.alarm", "1 while the topic may drop events before they are delivered, else 0"),
+    Family::gauge("pace.permitted", "Requests per second that the target permits, over all replicas"),
+    Family::histogram("pace.wait", "Time that attempts waited for a slot"),
+    Family::counter("pace.slots", "Slots of the target's limit, by what became of them").by(&[SLOT]),
+    Family::counter("pace.throttles", "Times that the target said it is too fast"),
+    Family::counter("pace.reservations", "Reservations of slots, by success").by(&[RESERVED]),
+    Family::counter("delivery.attempts", "Calls of the target, by outcome").by(&[OUTCOME]),
+    Family::histogram("delivery.attempt.duration", "Time of one call of the target").by(&[OUTCOME]),
+    Family::counter("events.settled", "Events by how they ended, parked ones each time").by(&[STATE]),
+    Family::histogram("events.duration", "Time from an event's receipt to its end").by(&[STATE]),
+    Family::counter("commit.failures", "Commits that the storage did not take; each is tried again"),
+    Family::counter("commits.fenced", "Commits under an epoch that was over; nothing of them was written"),
+    Family::gauge("events.unaccounted", "Events that were passed without a stored end, or whose row is gone; 0, or something is wrong")
+        .by(&[AT]),
+];
