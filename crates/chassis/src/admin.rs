@@ -64,10 +64,11 @@ impl fmt::Debug for Routes {
 /// # Errors
 /// When the listener cannot be used, or the server fails.
 pub async fn serve(listener: TcpListener, admin: Admin, stop: CancellationToken) -> io::Result<()> {
-    let routes = admin.routes.clone();
+    let (routes, requests) = (admin.routes.clone(), admin.registry.requests());
     let admin = web::Data::new(admin);
     let app = move || {
         App::new()
+            .wrap(requests.clone())
             .configure(|config| (routes.0)(config))
             .app_data(admin.clone())
             .route("/health/live", web::get().to(live))

@@ -5,6 +5,8 @@
 
 pub mod family;
 mod meter;
+mod table;
+mod requests;
 
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::metrics::{Aggregation, Instrument, InstrumentKind, SdkMeterProvider, Stream};
@@ -12,6 +14,8 @@ use prometheus::TextEncoder;
 
 pub use family::{Family, Kind, Label, Unit, Values};
 pub use meter::Meter;
+pub use requests::{Answering, Measured, Requests};
+pub use table::FAMILIES;
 
 /// The content type of what [`Registry::render`] writes.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -49,6 +53,12 @@ impl Registry {
     #[must_use]
     pub fn meter(&self, families: &'static [Family]) -> Meter {
         Meter::new(self.provider.meter("events-proxy"), families)
+    }
+
+    /// Measures the requests of a listener, as its outermost middleware.
+    #[must_use]
+    pub fn requests(&self) -> Requests {
+        Requests(self.meter(FAMILIES).histogram("http.server.request.duration"))
     }
 
     /// The present numbers as Prometheus reads them; nothing, and an error in the log, if they cannot be written.

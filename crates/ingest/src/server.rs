@@ -8,6 +8,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, KeepAlive};
 use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, HttpServer, ResponseError, web};
+use chassis::metrics::Requests;
 
 use crate::farewell::Connections;
 use crate::reject::Reject;
@@ -41,8 +42,12 @@ const SECURITY: [(&str, &str); 11] = [
     ("x-xss-protection", "0"),
 ];
 
-/// Makes the server; it serves once it is polled.
-pub(crate) fn server(listener: TcpListener, shared: web::Data<Shared>, connections: Connections) -> std::io::Result<Server> {
+/// Makes the server; it serves once it is polled. What it answers is measured.
+pub(crate) fn server(
+    listener: TcpListener,
+    shared: web::Data<Shared>,
+    (connections, requests): (Connections, Requests),
+) -> std::io::Result<Server> {
     let counted = connections.clone();
     let app = move || {
         let connections = connections.clone();
@@ -63,6 +68,7 @@ pub(crate) fn server(listener: TcpListener, shared: web::Data<Shared>, connectio
                     Ok(answer)
                 }
             })
+            .wrap(requests.clone())
             .service(
                 web::resource("/api/events")
                     .route(web::post().to(receive::receive))

@@ -131,7 +131,7 @@ pub fn start(parts: Parts, listener: TcpListener, tasks: &Tasks) -> anyhow::Resu
     };
     let shared = web::Data::new(shared(&settings, store, accept, (spool.clone(), progress.clone())));
     let connections = Connections::default();
-    let server = server::server(listener, shared, connections.clone()).context("serve")?;
+    let server = server::server(listener, shared, (connections.clone(), registry.requests())).context("serve")?;
     let handle = server.handle();
     own.spawn("public listener", OnFailure::StopProcess, async move { Ok(server.await?) });
     let (failed, stopping) = (own.failed(), tasks.stopping());

@@ -1,0 +1,22 @@
+//! The families that every process tells, each declared once: instruments and the reference are made of this table.
+
+use super::family::{Family, Label};
+
+/// The methods that have a word of their own.
+pub(super) const METHODS: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE"];
+/// The word of all others.
+pub(super) const OTHER_METHOD: &str = "_OTHER";
+/// The word for requests that no route took.
+pub(super) const UNMATCHED: &str = "unmatched";
+
+/// Which route.
+pub(super) const ROUTE: Label = Label::like("http.route", "the pattern of the route, never the path; `unmatched` where there is none");
+/// Which method.
+pub(super) const METHOD: Label = Label::of("http.request.method", || METHODS.into_iter().chain([OTHER_METHOD]).collect());
+/// Which answer.
+pub(super) const STATUS: Label = Label::like("http.response.status_code", "the answer's status, 100 to 599");
+
+/// The families of every process.
+pub const FAMILIES: &[Family] =
+    &[Family::histogram("http.server.request.duration", "From a request's head until its answer's head, on both listeners")
+        .by(&[METHOD, STATUS, ROUTE])];
