@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::account::Account;
 use crate::operate::{Limit, Replay};
 use crate::reconcile::Reconcile;
+use crate::reference;
 use crate::spool::Spool;
 
 /// What follows the options in `--help`.
@@ -55,6 +56,8 @@ pub enum Command {
     Limit(Limit),
     /// Judge whether every event is accounted for, and name those that are not.
     Reconcile(Reconcile),
+    /// Print the reference of metrics: every name, its labels and what it means, as a page of Markdown.
+    Metrics,
 }
 
 impl Command {
@@ -69,6 +72,7 @@ impl Command {
             Self::Replay(replay) => replay.run(out),
             Self::Limit(limit) => limit.run(out),
             Self::Reconcile(reconcile) => reconcile.run(out),
+            Self::Metrics => Ok(out.write_all(reference::page().as_bytes()).map(|()| true)?),
         }
     }
 }

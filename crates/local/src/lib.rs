@@ -5,6 +5,7 @@ pub mod spool;
 pub mod account;
 pub mod operate;
 pub mod reconcile;
+pub mod reference;
 pub mod settings;
 pub mod demo;
 pub mod member;

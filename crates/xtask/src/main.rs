@@ -7,6 +7,7 @@ mod citations;
 mod dependencies;
 mod errors;
 mod links;
+mod metrics;
 mod reference;
 mod shape;
 mod stages;
@@ -25,7 +26,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let command = std::env::args().nth(1);
     match command.as_deref() {
         Some("check") => check(&root()?),
-        Some("reference") => reference::write(&root()?).map(|()| ExitCode::SUCCESS),
+        Some("reference") => reference::write(&root()?).and_then(|()| metrics::write(&root()?)).map(|()| ExitCode::SUCCESS),
         Some(other) => bail!("unknown command `{other}`; there are: check, reference"),
         None => bail!("say a command; there are: check, reference"),
     }
