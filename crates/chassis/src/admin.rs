@@ -11,7 +11,9 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::http::header::{Accept, Header, Quality};
+use actix_web::mime::Mime;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use tokio_util::sync::CancellationToken;
 
 pub use readiness::{Condition, Readiness};
@@ -109,9 +111,25 @@ async fn ready(admin: web::Data<Admin>) -> HttpResponse {
     if report.ready { HttpResponse::Ok().json(report) } else { HttpResponse::ServiceUnavailable().json(report) }
 }
 
-/// The numbers, for Prometheus.
-async fn numbers(admin: web::Data<Admin>) -> HttpResponse {
-    HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(admin.registry.render())
+/// The numbers, for Prometheus, in the format that it asks for.
+async fn numbers(request: HttpRequest, admin: web::Data<Admin>) -> HttpResponse {
+    if Accept::parse(&request).is_ok_and(|accept| wants_openmetrics(&accept)) {
+        HttpResponse::Ok().content_type(metrics::OPENMETRICS).body(admin.registry.render_openmetrics())
+    } else {
+        HttpResponse::Ok().content_type(metrics::TEXT).body(admin.registry.render())
+    }
+}
+
+/// Whether OpenMetrics 1.0 is asked for, and the older text is not preferred.
+fn wants_openmetrics(accept: &Accept) -> bool {
+    let quality = |speaks: fn(&Mime) -> bool| {
+        let of_kind = accept.iter().filter(|one| speaks(&one.item)).map(|one| one.quality);
+        of_kind.max().unwrap_or(Quality::ZERO)
+    };
+    let openmetrics = quality(|mime| {
+        mime.essence_str() == "application/openmetrics-text" && mime.get_param("version").is_none_or(|version| version == "1.0.0")
+    });
+    openmetrics > Quality::ZERO && openmetrics >= quality(|mime| mime.essence_str() == "text/plain")
 }
 
 #[cfg(test)]

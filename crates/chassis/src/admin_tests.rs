@@ -23,8 +23,14 @@ fn start(tasks: &Tasks, admin: &Admin) -> SocketAddr {
 
 /// Asks for a path; tells the whole answer, its head included.
 async fn ask(address: SocketAddr, path: &str) -> String {
+    ask_for(address, path, "*/*").await
+}
+
+/// Asks for a path in some format.
+async fn ask_for(address: SocketAddr, path: &str, accept: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: admin\r\naccept: {accept}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     answer
@@ -54,6 +60,39 @@ async fn probes_and_numbers_are_answered_until_the_stop() {
 
     assert!(tasks.stop(Duration::from_secs(10)).await.is_empty());
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn numbers_come_in_the_format_that_is_asked_for() {
+    let tasks = Tasks::new();
+    let admin = Admin { registry: Registry::new(), readiness: Readiness::new(), routes: Routes::none() };
+    admin.registry.meter(TABLE).counter("events.accepted").add(7, &[]);
+    let address = start(&tasks, &admin);
+    // What Prometheus 2 and 3 send, and others.
+    for (accept, openmetrics) in [
+        (
+            "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+            true,
+        ),
+        ("application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=1.0.0;q=0.4,*/*;q=0.2", true),
+        ("application/openmetrics-text", true),
+        ("text/plain;version=0.0.4;q=0.5,*/*;q=0.1", false),
+        ("text/plain;q=0.9,application/openmetrics-text;version=1.0.0;q=0.1", false),
+        ("application/openmetrics-text;version=0.0.1", false),
+        ("application/openmetrics-text;version=1.0.0;q=0", false),
+        ("*/*", false),
+        ("nonsense;;", false),
+    ] {
+        let answer = ask_for(address, "/metrics", accept).await;
+        let (kind, family) = if openmetrics {
+            ("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8", "# TYPE events_accepted counter")
+        } else {
+            ("content-type: text/plain; version=0.0.4; charset=utf-8", "# TYPE events_accepted_total counter")
+        };
+        assert!(answer.contains(kind) && answer.contains(family), "{accept}: {answer}");
+        assert_eq!(answer.ends_with("# EOF\n"), openmetrics, "{accept}: {answer}");
+    }
+    tasks.stop(Duration::from_secs(5)).await;
 }
 
 #[tokio::test]

@@ -5,20 +5,26 @@
 
 pub mod family;
 mod meter;
+mod exemplars;
 mod table;
 mod requests;
+mod openmetrics;
 
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::metrics::{Aggregation, Instrument, InstrumentKind, SdkMeterProvider, Stream};
 use prometheus::TextEncoder;
 
+use exemplars::Exemplars;
+pub use exemplars::Histogram;
 pub use family::{Family, Kind, Label, Unit, Values};
 pub use meter::Meter;
 pub use requests::{Answering, Measured, Requests};
 pub use table::FAMILIES;
 
 /// The content type of what [`Registry::render`] writes.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// The content type of what [`Registry::render_openmetrics`] writes.
+pub const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The bounds of buckets of seconds.
 const SECONDS: [f64; 20] =
@@ -31,6 +37,8 @@ pub struct Registry {
     families: prometheus::Registry,
     /// What makes meters.
     provider: SdkMeterProvider,
+    /// Traces to look at.
+    exemplars: Exemplars,
 }
 
 impl Registry {
@@ -46,13 +54,13 @@ impl Registry {
             .build()
             .expect("invariant: a new registry has no other collector");
         let provider = SdkMeterProvider::builder().with_reader(reader).with_view(in_seconds).build();
-        Self { families, provider }
+        Self { families, provider, exemplars: Exemplars::default() }
     }
 
     /// Makes the instruments of a table.
     #[must_use]
     pub fn meter(&self, families: &'static [Family]) -> Meter {
-        Meter::new(self.provider.meter("events-proxy"), families)
+        Meter::new((self.provider.meter("events-proxy"), self.exemplars.clone()), families)
     }
 
     /// Measures the requests of a listener, as its outermost middleware.
@@ -68,6 +76,12 @@ impl Registry {
             tracing::error!(code = "metrics_unwritable", %error, "cannot write the metrics");
             String::new()
         })
+    }
+
+    /// The present numbers as OpenMetrics 1.0, with exemplars.
+    #[must_use]
+    pub fn render_openmetrics(&self) -> String {
+        openmetrics::write(&self.families.gather(), &self.exemplars)
     }
 }
 
@@ -94,6 +108,8 @@ fn in_seconds(instrument: &Instrument) -> Option<Stream> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::{Family, Label, Registry, SECONDS, Unit};
 
     const PATH: Label = Label::of("path", || vec!["spool", "broker"]);
@@ -108,7 +124,7 @@ mod tests {
         let registry = Registry::new();
         let meter = registry.clone().meter(TABLE);
         meter.counter("events.accepted").add(3, &[PATH.is("spool")]);
-        meter.histogram("accept.duration").record(0.3, &[]);
+        meter.histogram("accept.duration").record(Duration::from_millis(300), &[]);
         meter.gauge("spool", || 42.0);
         let text = registry.render();
         for line in [

@@ -54,6 +54,15 @@ impl Record {
         self.headers.insert(REPLAYED_IN.to_owned(), replay.traceparent().as_bytes().to_vec());
     }
 
+    /// The trace that its event belongs to, if that is recorded.
+    #[must_use]
+    pub fn recorded_trace(&self) -> Option<TraceContext> {
+        let text = |name: &str| self.headers.get(name).and_then(|value| std::str::from_utf8(value).ok());
+        // Most are not, and cost no more than this look.
+        let parent = text("traceparent").filter(|parent| !parent.ends_with("-00"))?;
+        TraceContext::parse(parent, text("tracestate")).filter(TraceContext::is_sampled)
+    }
+
     /// The record's size as bounds count it: key, payload and headers, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {

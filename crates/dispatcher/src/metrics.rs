@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chassis::lifecycle::sentence;
-use chassis::metrics::Registry;
-use events_proxy_core::{Attempt, Envelope, Outcome, State};
-use opentelemetry::metrics::{Counter, Histogram};
+use chassis::metrics::{Histogram, Registry};
+use events_proxy_core::{Attempt, DeadReason, Envelope, Outcome, State, TraceContext};
+use opentelemetry::metrics::Counter;
+use storage::Settled;
 
 pub use families::FAMILIES;
 pub(crate) use families::PARTITION;
@@ -81,9 +82,9 @@ struct Instruments {
     /// Records that the topic dropped.
     events_expired: Counter<u64>,
     /// Time of an attempt.
-    attempt_duration: Histogram<f64>,
+    attempt_duration: Histogram,
     /// Time from an event's receipt to its end.
-    event_duration: Histogram<f64>,
+    event_duration: Histogram,
 }
 
 impl Metrics {
@@ -136,23 +137,34 @@ impl Metrics {
     }
 
     /// An attempt has ended.
-    pub(crate) fn attempted(&self, attempt: &Attempt) {
+    pub(crate) fn attempted(&self, trace: &TraceContext, attempt: &Attempt) {
         if attempt.number > 1 {
             self.0.retried.fetch_add(1, Ordering::Relaxed);
         }
         let labels = [OUTCOME.is(attempt.outcome.as_str())];
         self.0.attempts.add(1, &labels);
-        self.0.attempt_duration.record(attempt.duration().as_secs_f64(), &labels);
+        self.0.attempt_duration.record_in(Some(trace), attempt.duration(), &labels);
         if attempt.outcome != Outcome::Delivered {
             tracing::debug!(attempt = attempt.number, outcome = attempt.outcome.as_str(), detail = attempt.detail, "an attempt failed");
         }
     }
 
     /// An event has ended or was parked, and this is stored.
-    pub(crate) fn settled(&self, state: State, age: Duration) {
+    pub(crate) fn settled(&self, settled: &Settled, age: Duration) {
+        self.ended(settled.end.state(), age, settled.record.recorded_trace().as_ref());
+    }
+
+    /// A record that is no event is dead, and this is stored.
+    pub(crate) fn undecodable(&self, detail: &str, age: Duration) {
+        self.ended(State::Dead, age, None);
+        self.died(("unknown", "unknown"), DeadReason::Undecodable.as_str(), detail);
+    }
+
+    /// Counts an end.
+    fn ended(&self, state: State, age: Duration, trace: Option<&TraceContext>) {
         let labels = [STATE.is(state.as_str())];
         self.0.events_settled.add(1, &labels);
-        self.0.event_duration.record(age.as_secs_f64(), &labels);
+        self.0.event_duration.record_in(trace, age, &labels);
         match state {
             State::Delivered => self.0.delivered.fetch_add(1, Ordering::Relaxed),
             State::Dead => self.0.dead.fetch_add(1, Ordering::Relaxed),

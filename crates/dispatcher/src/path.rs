@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use chassis::clock::Clock;
 use events_proxy_core::envelope::Record;
-use events_proxy_core::{Attempt, DeadReason, Envelope, Moment, Outcome};
+use events_proxy_core::{Attempt, DeadReason, Envelope, Moment, Outcome, TraceContext};
 use futures_util::FutureExt;
 use storage::{End, Settled};
 use tokio::time::Instant;
@@ -192,7 +192,7 @@ impl Path {
         (envelope, brand): (&Envelope, &str),
         attempts: &mut Vec<Attempt>,
     ) -> Option<Result<Verdict, Panicked>> {
-        let (pass, slot) = self.leave(hold).await?;
+        let (pass, slot) = self.leave(hold, &envelope.trace).await?;
         let span = tracing::info_span!(
             "deliver",
             otel.kind = "client",
@@ -235,7 +235,7 @@ impl Path {
             status: verdict.status,
             detail: verdict.detail.clone(),
         };
-        self.metrics.attempted(&attempt);
+        self.metrics.attempted(&envelope.trace, &attempt);
         // While the target is away, or asks for patience, an event would collect attempts without end: the latest
         // one stands for all of them.
         let waits = self.breaker.is_open() || verdict.outcome == Outcome::Throttled;
@@ -247,10 +247,10 @@ impl Path {
     }
 
     /// Leave to make one attempt, from the breaker and from the limit; `None` when the partition is left before.
-    async fn leave(&self, hold: &Hold) -> Option<(Pass, Slot)> {
+    async fn leave(&self, hold: &Hold, trace: &TraceContext) -> Option<(Pass, Slot)> {
         loop {
             let pass = hold.unless_left(self.breaker.pass()).await?;
-            let Some(slot) = self.slot(hold).await else {
+            let Some(slot) = self.slot(hold, trace).await else {
                 self.breaker.passed_over(pass);
                 return None;
             };
@@ -262,12 +262,12 @@ impl Path {
     }
 
     /// Waits for a slot at a time when the lease permits an attempt; `None` when the partition is left before.
-    async fn slot(&self, hold: &Hold) -> Option<Slot> {
+    async fn slot(&self, hold: &Hold, trace: &TraceContext) -> Option<Slot> {
         loop {
             hold.permitted().await?;
             let began = Instant::now();
             let slot = hold.unless_left(self.pace.slot().instrument(tracing::info_span!("pace"))).await?;
-            self.metrics.slots().waited(began.elapsed());
+            self.metrics.slots().waited(trace, began.elapsed());
             // A slot that comes when the lease has run short is lost: the target sees one request less.
             if hold.permits() {
                 return Some(slot);

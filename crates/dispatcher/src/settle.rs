@@ -311,11 +311,10 @@ impl Settle {
     fn count(&self, commit: &Commit) {
         let now = self.clock.now();
         for settled in &commit.settled {
-            self.metrics.settled(settled.end.state(), now.since(settled.received_at));
+            self.metrics.settled(settled, now.since(settled.received_at));
         }
         for record in &commit.undecodable {
-            self.metrics.settled(events_proxy_core::State::Dead, now.since(record.at));
-            self.metrics.died(("unknown", "unknown"), "undecodable", &record.detail);
+            self.metrics.undecodable(&record.detail, now.since(record.at));
         }
         for range in commit.progress.iter().flat_map(|progress| &progress.expired) {
             self.metrics.expired(range.end - range.first);

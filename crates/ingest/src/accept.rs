@@ -66,18 +66,20 @@ impl Accept {
         let mut record = envelope.encode().map_err(|_| NoDurablePath)?;
         record.headers.insert(ACCEPTED_AT.to_owned(), self.clock.now().as_micros().to_string().into_bytes());
         let mut spooling = pin!(self.spool.append(slice::from_ref(&record)));
-        match timeout_at(budget.spooled(Instant::now()), &mut spooling).await {
-            Ok(Ok(offset)) => self.spooled(&record, offset, budget).await,
+        let way = match timeout_at(budget.spooled(Instant::now()), &mut spooling).await {
+            Ok(Ok(offset)) => self.spooled(&record, offset, budget).await?,
             Ok(Err(error)) => {
                 self.metrics.spool_failed(SpoolFault::of(&error), &error);
                 let shut = pin!(std::future::pending());
-                Box::pin(self.first(&record, shut, (false, budget))).await
+                Box::pin(self.first(&record, shut, (false, budget))).await?
             }
             Err(late) => {
                 self.metrics.spool_failed(SpoolFault::Late, &late);
-                Box::pin(self.first(&record, spooling, (self.durability != Durability::Broker, budget))).await
+                Box::pin(self.first(&record, spooling, (self.durability != Durability::Broker, budget))).await?
             }
-        }
+        };
+        self.metrics.accepted(way, budget, envelope);
+        Ok(())
     }
 
     /// Goes straight to the topic, while the spool may still answer if it is open: whichever has the record first will do.
@@ -86,7 +88,7 @@ impl Accept {
         record: &Record,
         mut spooling: Pin<&mut impl Future<Output = Result<u64, AppendError>>>,
         (mut open, budget): (bool, Budget),
-    ) -> Result<(), NoDurablePath> {
+    ) -> Result<Way, NoDurablePath> {
         let mut going = pin!(self.straight.publish(record.clone(), budget.answered()));
         let mut refused = None;
         loop {
@@ -101,8 +103,7 @@ impl Accept {
                         if open {
                             self.overtaken.note(Overtaken::name(record));
                         }
-                        self.metrics.accepted(Way::Broker, budget);
-                        return Ok(());
+                        return Ok(Way::Broker);
                     }
                     Err(shut) => refused = Some(shut),
                 },
@@ -118,8 +119,8 @@ impl Accept {
     }
 
     /// The spool has the record: waits for the topic where that is asked for.
-    async fn spooled(&self, record: &Record, offset: u64, budget: Budget) -> Result<(), NoDurablePath> {
-        let way = match self.durability {
+    async fn spooled(&self, record: &Record, offset: u64, budget: Budget) -> Result<Way, NoDurablePath> {
+        Ok(match self.durability {
             Durability::Volume => Way::Spool,
             Durability::Both => self.wait_softly(record, offset, budget).await,
             Durability::Broker => match timeout_at(budget.answered(), self.acks.landed(offset)).await {
@@ -129,9 +130,7 @@ impl Accept {
                     return Err(NoDurablePath);
                 }
             },
-        };
-        self.metrics.accepted(way, budget);
-        Ok(())
+        })
     }
 
     /// Waits for the topic, unless its partition is known to be in trouble; the event is safe either way.

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use chassis::metrics::Registry;
+use chassis::metrics::{Histogram, Registry};
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Histogram};
+use opentelemetry::metrics::Counter;
 
 mod families;
 mod happenings;
@@ -75,7 +75,7 @@ struct Instruments {
     /// Journal rows that were given up; the dispatcher's row still comes.
     journal_dropped: Counter<u64>,
     /// From a request's start until its event was durable.
-    accept_duration: Histogram<f64>,
+    accept_duration: Histogram,
 }
 
 impl Metrics {

@@ -1,7 +1,8 @@
 //! Makes instruments of families that a table declares; nothing else can be counted.
 
-use opentelemetry::metrics::{AsyncInstrument, Counter, Histogram};
+use opentelemetry::metrics::{AsyncInstrument, Counter};
 
+use super::exemplars::{Exemplars, Histogram};
 use super::family::{Family, Kind};
 
 /// Makes the instruments of one table.
@@ -9,14 +10,16 @@ use super::family::{Family, Kind};
 pub struct Meter {
     /// What makes them.
     inner: opentelemetry::metrics::Meter,
+    /// Where histograms keep traces.
+    exemplars: Exemplars,
     /// What there is to make.
     families: &'static [Family],
 }
 
 impl Meter {
     /// A meter of these families.
-    pub(super) const fn new(inner: opentelemetry::metrics::Meter, families: &'static [Family]) -> Self {
-        Self { inner, families }
+    pub(super) fn new((inner, exemplars): (opentelemetry::metrics::Meter, Exemplars), families: &'static [Family]) -> Self {
+        Self { inner, exemplars, families }
     }
 
     /// A counter. Where its labels are closed sets each of its series begins at 0, so that the first happening is an increase.
@@ -39,9 +42,10 @@ impl Meter {
 
     /// A histogram.
     #[must_use]
-    pub fn histogram(&self, name: &'static str) -> Histogram<f64> {
+    pub fn histogram(&self, name: &'static str) -> Histogram {
         let family = self.family(name, Kind::Histogram);
-        self.inner.f64_histogram(name).with_unit(family.unit.code()).with_description(family.told).build()
+        let histogram = self.inner.f64_histogram(name).with_unit(family.unit.code()).with_description(family.told).build();
+        Histogram::new(histogram, self.exemplars.of(&family.exposed()))
     }
 
     /// A gauge that is read when somebody asks.

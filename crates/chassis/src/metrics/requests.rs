@@ -14,14 +14,14 @@ use std::task::{Context, Poll};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::http::Method;
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::Histogram;
 use tokio::time::Instant;
 
+use super::exemplars::Histogram;
 use super::table::{METHOD, METHODS, OTHER_METHOD, ROUTE, STATUS, UNMATCHED};
 
 /// Measures requests; clones tell the same histogram.
 #[derive(Debug, Clone)]
-pub struct Requests(pub(super) Histogram<f64>);
+pub struct Requests(pub(super) Histogram);
 
 /// The labels of requests of one kind.
 type Labels = [KeyValue; 3];
@@ -41,7 +41,7 @@ pub struct Measured<S> {
 #[derive(Debug)]
 struct Told {
     /// Where it is counted.
-    histogram: Histogram<f64>,
+    histogram: Histogram,
     /// Labels by route.
     labels: RefCell<HashMap<String, OfRoute>>,
 }
@@ -62,7 +62,7 @@ impl Told {
         let labels = of_route.entry((method, status)).or_insert_with(|| {
             [KeyValue::new(ROUTE.name, pattern(request)), METHOD.is(method), KeyValue::new(STATUS.name, i64::from(status))]
         });
-        self.histogram.record(began.elapsed().as_secs_f64(), labels);
+        self.histogram.record(began.elapsed(), labels);
     }
 }
 

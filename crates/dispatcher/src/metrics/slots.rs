@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use chassis::lifecycle::sentence;
-use chassis::metrics::Registry;
-use opentelemetry::metrics::{Counter, Histogram};
+use chassis::metrics::{Histogram, Registry};
+use events_proxy_core::TraceContext;
+use opentelemetry::metrics::Counter;
 
 use super::families::{FAMILIES, RESERVED, SLOT};
 
@@ -64,7 +65,7 @@ pub struct Slots {
     /// Slots by what became of them.
     slots: Counter<u64>,
     /// How long attempts waited for a slot.
-    wait: Histogram<f64>,
+    wait: Histogram,
     /// Pauses that the target asked for.
     throttles: Counter<u64>,
     /// Reservations by whether the database answered.
@@ -97,8 +98,8 @@ impl Slots {
     }
 
     /// An attempt has got its slot.
-    pub(crate) fn waited(&self, wait: Duration) {
-        self.wait.record(wait.as_secs_f64(), &[]);
+    pub(crate) fn waited(&self, trace: &TraceContext, wait: Duration) {
+        self.wait.record_in(Some(trace), wait, &[]);
     }
 
     /// The target said that it is too fast.

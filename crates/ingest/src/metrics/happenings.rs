@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chassis::lifecycle::sentence;
-use events_proxy_core::TraceContext;
 use events_proxy_core::envelope::Record;
+use events_proxy_core::{Envelope, TraceContext};
 
 use super::families::{FAULT, REASON, WAITED};
 use super::{Metrics, SpoolFault, Waited, Way};
@@ -15,7 +15,7 @@ use crate::reject::Reject;
 
 impl Metrics {
     /// An event is durable.
-    pub(crate) fn accepted(&self, way: Way, budget: Budget) {
+    pub(crate) fn accepted(&self, way: Way, budget: Budget, envelope: &Envelope) {
         let [spool, broker, both] = &self.0.ways;
         let labels = match way {
             Way::Spool => spool,
@@ -24,7 +24,7 @@ impl Metrics {
         };
         self.0.accepted.fetch_add(1, Ordering::Relaxed);
         self.0.events_accepted.add(1, labels);
-        self.0.accept_duration.record(budget.spent().as_secs_f64(), labels);
+        self.0.accept_duration.record_in(Some(&envelope.trace), budget.spent(), labels);
         if budget.is_over() {
             self.0.accepted_late.add(1, &[]);
         }

@@ -137,12 +137,7 @@ fn row(record: &Record, published_at: Moment, place: (u32, u64)) -> Option<Publi
 
 /// The `publish` span of a record whose trace is recorded.
 fn span(record: &Record, partition: u32) -> Option<tracing::Span> {
-    let text = |name: &str| record.headers.get(name).and_then(|value| std::str::from_utf8(value).ok());
-    let parent = text("traceparent")?;
-    if parent.ends_with("-00") {
-        return None;
-    }
-    let trace = TraceContext::parse(parent, text("tracestate"))?;
+    let trace = record.recorded_trace()?;
     let span = tracing::info_span!(
         "publish",
         otel.kind = "producer",
