@@ -106,6 +106,7 @@ impl Backlog {
         gauge("events.pending.oldest.age", |backlog| backlog.oldest().unwrap_or_default().as_secs_f64());
         gauge("backlog.drain", |backlog| backlog.drain_time().as_secs_f64());
         gauge("backlog.retention.alarm", |backlog| f64::from(u8::from(backlog.alarm.load(Ordering::Relaxed))));
+        gauge("events.parked", |backlog| whole(backlog.desks.ledgers().iter().map(|ledger| ledger.parked()).sum()));
         let desks = self.desks.clone();
         meter.gauges("dispatch.partition.lag", move |gauge| {
             for ledger in desks.ledgers() {

@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chassis::lifecycle::sentence;
-use chassis::metrics::{Histogram, Registry};
+use chassis::metrics::{Histogram, Registry, whole};
 use events_proxy_core::{Attempt, DeadReason, Envelope, Outcome, State, TraceContext};
 use opentelemetry::metrics::Counter;
-use storage::Settled;
+use storage::{End, Settled};
 
 pub use families::FAMILIES;
 pub(crate) use families::PARTITION;
-use families::{OUTCOME, STATE};
+use families::{DEAD, OUTCOME, STATE};
 
 /// The figures of the dispatcher since its start, except where said otherwise.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -81,8 +81,16 @@ struct Instruments {
     beat_failures: Counter<u64>,
     /// Records that the topic dropped.
     events_expired: Counter<u64>,
+    /// Attempts beyond an event's first.
+    retries: Counter<u64>,
+    /// Dead events by their reason.
+    events_dead: Counter<u64>,
+    /// Time from an event's acceptance to its first reading.
+    queue_duration: Histogram,
     /// Time of an attempt.
     attempt_duration: Histogram,
+    /// Time of a commit.
+    settle_duration: Histogram,
     /// Time from an event's receipt to its end.
     event_duration: Histogram,
 }
@@ -91,7 +99,7 @@ impl Metrics {
     /// Makes the instruments.
     pub(crate) fn new(registry: &Registry) -> Self {
         let meter = registry.meter(FAMILIES);
-        Self(Arc::new(Instruments {
+        let metrics = Self(Arc::new(Instruments {
             consumed: AtomicU64::new(0),
             in_flight: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
@@ -110,7 +118,14 @@ impl Metrics {
             events_expired: meter.counter("events.expired"),
             attempt_duration: meter.histogram("delivery.attempt.duration"),
             event_duration: meter.histogram("events.duration"),
-        }))
+            retries: meter.counter("delivery.retries"),
+            events_dead: meter.counter("events.dead"),
+            queue_duration: meter.histogram("queue.duration"),
+            settle_duration: meter.histogram("settle.duration"),
+        }));
+        let told = metrics.clone();
+        meter.gauge("delivery.in.flight", move || whole(told.0.in_flight.load(Ordering::Relaxed)));
+        metrics
     }
 
     /// What is counted of slots.
@@ -123,6 +138,11 @@ impl Metrics {
         let records = u64::try_from(records).unwrap_or(u64::MAX);
         self.0.consumed.fetch_add(records, Ordering::Relaxed);
         self.0.events_consumed.add(records, &[]);
+    }
+
+    /// An event was read for the first time, so long after its acceptance.
+    pub(crate) fn queued(&self, trace: &TraceContext, time: Duration) {
+        self.0.queue_duration.record_in(Some(trace), time, &[]);
     }
 
     /// A record was passed over.
@@ -140,6 +160,7 @@ impl Metrics {
     pub(crate) fn attempted(&self, trace: &TraceContext, attempt: &Attempt) {
         if attempt.number > 1 {
             self.0.retried.fetch_add(1, Ordering::Relaxed);
+            self.0.retries.add(1, &[]);
         }
         let labels = [OUTCOME.is(attempt.outcome.as_str())];
         self.0.attempts.add(1, &labels);
@@ -152,11 +173,15 @@ impl Metrics {
     /// An event has ended or was parked, and this is stored.
     pub(crate) fn settled(&self, settled: &Settled, age: Duration) {
         self.ended(settled.end.state(), age, settled.record.recorded_trace().as_ref());
+        if let End::Dead { reason, .. } = &settled.end {
+            self.0.events_dead.add(1, &[DEAD.is(reason.as_str())]);
+        }
     }
 
     /// A record that is no event is dead, and this is stored.
     pub(crate) fn undecodable(&self, detail: &str, age: Duration) {
         self.ended(State::Dead, age, None);
+        self.0.events_dead.add(1, &[DEAD.is(DeadReason::Undecodable.as_str())]);
         self.died(("unknown", "unknown"), DeadReason::Undecodable.as_str(), detail);
     }
 
@@ -219,6 +244,11 @@ impl Metrics {
         if failures.is_power_of_two() {
             tracing::warn!(failures, error = sentence(error), "leases cannot be renewed; attempts pause before they run out");
         }
+    }
+
+    /// The storage took a commit.
+    pub(crate) fn committed(&self, time: Duration) {
+        self.0.settle_duration.record(time, &[]);
     }
 
     /// The storage did not take a commit.

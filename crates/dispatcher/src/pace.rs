@@ -106,8 +106,9 @@ pub fn open(
         follow::start(alone.clone(), target, store, tasks);
         Arc::new(alone)
     };
-    let told = Arc::clone(&pace);
+    let (told, used) = (Arc::clone(&pace), Arc::clone(&pace));
     registry.meter(FAMILIES).gauge("pace.permitted", move || per_second(told.limit()));
+    registry.meter(FAMILIES).gauge("pace.used", move || used.used());
     Ok(pace)
 }
 

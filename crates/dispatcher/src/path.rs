@@ -113,6 +113,10 @@ impl Path {
         if let Some(replay) = record.replayed_in() {
             chassis::trace::link(&span, &replay);
         }
+        if attempts.is_empty() {
+            let accepted_at = record.accepted_at().unwrap_or(envelope.received_at);
+            self.metrics.queued(&envelope.trace, consumed_at.since(accepted_at));
+        }
         let story = Story::begin((&envelope, &record, consumed_at), (&attempts, forgiven), self.clock.now());
         let brand = span.in_scope(|| tracing::info_span!("enrich").in_scope(|| self.brands.enrich(&envelope.source_id)));
         let tried = self.tries(&hold, (&envelope, &brand), &mut attempts, forgiven).instrument(span.clone()).await?;

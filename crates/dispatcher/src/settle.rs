@@ -18,6 +18,7 @@ use events_proxy_core::watermark::Watermark;
 use events_proxy_core::{EventId, Moment, SourceId};
 use storage::{Commit, End, Error, Expired, Progress, Settled, Store, Undecodable, Waiting};
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
 use crate::metrics::Metrics;
 use crate::own::Notice;
@@ -265,8 +266,12 @@ impl Settle {
         }
         let (mut failures, mut pause) = (0_u32, PAUSE.0);
         loop {
+            let began = Instant::now();
             match self.store.commit(commit).await {
-                Ok(()) => return true,
+                Ok(()) => {
+                    self.metrics.committed(began.elapsed());
+                    return true;
+                }
                 Err(Error::Fenced) => return false,
                 Err(_) if hold.is_lost() => return false,
                 Err(error) => {

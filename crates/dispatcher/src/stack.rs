@@ -22,7 +22,7 @@ use crate::consume::Span;
 use crate::deliver::{Deliver, Graphql, Testing};
 use crate::desk::{Desks, Works};
 use crate::enrich::Brands;
-use crate::metrics::{Metrics, Numbers};
+use crate::metrics::{FAMILIES, Metrics, Numbers};
 use crate::operator;
 use crate::own::Owner;
 use crate::pace::{self, Pace};
@@ -109,6 +109,8 @@ pub fn start(parts: Parts, tasks: &Tasks) -> anyhow::Result<(Running, Routes)> {
         clock: Arc::clone(&parts.clock),
         metrics: metrics.clone(),
     });
+    let told = Arc::clone(&path);
+    parts.registry.meter(FAMILIES).gauge("delivery.breaker.open", move || f64::from(u8::from(told.breaker.is_open())));
     let running = Running { tasks: own.clone(), metrics, pace, path: Arc::clone(&path), desks: Arc::default(), audit };
     let routes = operator::routes(operator::Parts::of(&parts, running.clone()), &own);
     let beginning = running.clone();

@@ -76,6 +76,8 @@ struct Instruments {
     journal_dropped: Counter<u64>,
     /// From a request's start until its event was durable.
     accept_duration: Histogram,
+    /// From an event's acceptance until the topic had it.
+    publish_duration: Histogram,
 }
 
 impl Metrics {
@@ -103,6 +105,7 @@ impl Metrics {
             publish_failures: meter.counter("publish.failures"),
             journal_dropped: meter.counter("journal.dropped"),
             accept_duration: meter.histogram("accept.duration"),
+            publish_duration: meter.histogram("publish.duration"),
         }))
     }
 

@@ -31,6 +31,7 @@ pub const FAMILIES: &[Family] = &[
     Family::gauge("spool.unpublished", "Accepted events that the topic does not have yet"),
     Family::counter("spool.read.failures", "Reads of the spool that failed; each is tried again"),
     Family::counter("events.published", "Events that the topic took from the spool"),
+    Family::histogram("publish.duration", "From an event's acceptance until the topic had it, by way of the spool"),
     Family::counter("publish.failures", "Batches that the topic did not take; each is sent again"),
     Family::counter("publish.catch.ups", "Backlogs that fresh events passed"),
     Family::counter("publish.gave.way", "How long publishing left the machine to those who wait for an answer").in_unit(Unit::Seconds),

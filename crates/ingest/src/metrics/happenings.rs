@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chassis::lifecycle::sentence;
 use events_proxy_core::envelope::Record;
-use events_proxy_core::{Envelope, TraceContext};
+use events_proxy_core::{Envelope, Moment, TraceContext};
 
 use super::families::{FAULT, REASON, WAITED};
 use super::{Metrics, SpoolFault, Waited, Way};
@@ -109,11 +109,16 @@ impl Metrics {
     }
 
     /// The topic has a batch.
-    pub(crate) fn published(&self, records: usize) {
-        let records = u64::try_from(records).unwrap_or(u64::MAX);
-        self.0.published.fetch_add(records, Ordering::Relaxed);
-        self.0.ended.fetch_add(records, Ordering::Release);
-        self.0.events_published.add(records, &[]);
+    pub(crate) fn published(&self, records: &[Record], now: Moment) {
+        let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
+        self.0.published.fetch_add(count, Ordering::Relaxed);
+        self.0.ended.fetch_add(count, Ordering::Release);
+        self.0.events_published.add(count, &[]);
+        for record in records {
+            if let Some(accepted_at) = record.accepted_at() {
+                self.0.publish_duration.record_in(record.recorded_trace().as_ref(), now.since(accepted_at), &[]);
+            }
+        }
     }
 
     /// The topic did not take a batch; it is sent again.

@@ -73,7 +73,7 @@ impl Worker {
                     attempt = 0;
                     self.acks.tell(places);
                     self.acks.tell_ailing(partition, false);
-                    self.metrics.published(some.len());
+                    self.metrics.published(some, self.clock.now());
                     self.note(partition, first, some);
                 }
                 Err(error @ PublishError::Retry { .. }) => {
