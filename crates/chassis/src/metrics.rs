@@ -8,6 +8,7 @@ mod meter;
 mod exemplars;
 mod table;
 mod requests;
+mod sources;
 mod openmetrics;
 
 use opentelemetry::metrics::MeterProvider;
@@ -19,6 +20,7 @@ pub use exemplars::Histogram;
 pub use family::{Family, Kind, Label, Unit, Values};
 pub use meter::Meter;
 pub use requests::{Answering, Measured, Requests};
+pub use sources::{Event, Sources};
 pub use table::FAMILIES;
 
 /// The content type of what [`Registry::render`] writes.
@@ -39,6 +41,8 @@ pub struct Registry {
     provider: SdkMeterProvider,
     /// Traces to look at.
     exemplars: Exemplars,
+    /// Events by their source.
+    sources: Sources,
 }
 
 impl Registry {
@@ -54,7 +58,10 @@ impl Registry {
             .build()
             .expect("invariant: a new registry has no other collector");
         let provider = SdkMeterProvider::builder().with_reader(reader).with_view(in_seconds).build();
-        Self { families, provider, exemplars: Exemplars::default() }
+        let registry = Self { families, provider, exemplars: Exemplars::default(), sources: Sources::default() };
+        let sources = registry.sources();
+        registry.meter(FAMILIES).counters("source.events", move |counter| sources.observe(counter));
+        registry
     }
 
     /// Makes the instruments of a table.
@@ -67,6 +74,12 @@ impl Registry {
     #[must_use]
     pub fn requests(&self) -> Requests {
         Requests(self.meter(FAMILIES).histogram("http.server.request.duration"))
+    }
+
+    /// Counts events by their source.
+    #[must_use]
+    pub fn sources(&self) -> Sources {
+        self.sources.clone()
     }
 
     /// The present numbers as Prometheus reads them; nothing, and an error in the log, if they cannot be written.

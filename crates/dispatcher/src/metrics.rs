@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chassis::lifecycle::sentence;
-use chassis::metrics::{Histogram, Registry, whole};
+use chassis::metrics::{Event, Histogram, Registry, Sources, whole};
 use events_proxy_core::{Attempt, DeadReason, Envelope, Outcome, State, TraceContext};
 use opentelemetry::metrics::Counter;
 use storage::{End, Settled};
@@ -85,6 +85,8 @@ struct Instruments {
     retries: Counter<u64>,
     /// Dead events by their reason.
     events_dead: Counter<u64>,
+    /// Events by their source.
+    sources: Sources,
     /// Time from an event's acceptance to its first reading.
     queue_duration: Histogram,
     /// Time of an attempt.
@@ -120,6 +122,7 @@ impl Metrics {
             event_duration: meter.histogram("events.duration"),
             retries: meter.counter("delivery.retries"),
             events_dead: meter.counter("events.dead"),
+            sources: registry.sources(),
             queue_duration: meter.histogram("queue.duration"),
             settle_duration: meter.histogram("settle.duration"),
         }));
@@ -173,9 +176,15 @@ impl Metrics {
     /// An event has ended or was parked, and this is stored.
     pub(crate) fn settled(&self, settled: &Settled, age: Duration) {
         self.ended(settled.end.state(), age, settled.record.recorded_trace().as_ref());
-        if let End::Dead { reason, .. } = &settled.end {
-            self.0.events_dead.add(1, &[DEAD.is(reason.as_str())]);
-        }
+        let event = match &settled.end {
+            End::Delivered => Event::Delivered,
+            End::Parked { .. } => Event::Parked,
+            End::Dead { reason, .. } => {
+                self.0.events_dead.add(1, &[DEAD.is(reason.as_str())]);
+                Event::Dead
+            }
+        };
+        self.0.sources.count(&settled.source_id, event);
     }
 
     /// A record that is no event is dead, and this is stored.

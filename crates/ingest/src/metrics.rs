@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use chassis::metrics::{Histogram, Registry};
+use chassis::metrics::{Histogram, Registry, Sources};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
 
@@ -78,6 +78,8 @@ struct Instruments {
     accept_duration: Histogram,
     /// From an event's acceptance until the topic had it.
     publish_duration: Histogram,
+    /// Events by their source.
+    sources: Sources,
 }
 
 impl Metrics {
@@ -106,6 +108,7 @@ impl Metrics {
             journal_dropped: meter.counter("journal.dropped"),
             accept_duration: meter.histogram("accept.duration"),
             publish_duration: meter.histogram("publish.duration"),
+            sources: registry.sources(),
         }))
     }
 

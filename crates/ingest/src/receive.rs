@@ -8,7 +8,7 @@ use actix_web::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use actix_web::web::{self, Bytes, BytesMut};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use chassis::trace::Past;
-use events_proxy_core::{Envelope, EventId, TraceContext};
+use events_proxy_core::{Envelope, EventId, Moment, SourceId, TraceContext};
 use futures_util::StreamExt;
 use serde::Serialize;
 use tokio::time::timeout_at;
@@ -88,14 +88,27 @@ async fn lead(
     let received_at = shared.clock.now();
     let recorded = !Span::current().is_none();
     let caller = stage(recorded, || tracing::info_span!("authenticate")).in_scope(|| authenticate(request, &shared.keys, received_at))?;
-    let left = shared.events_quota.take(&caller.source_id).map_err(Reject::OverQuota)?;
+    let source_id = caller.source_id;
+    let taken = take(&source_id, (request, payload), shared, (budget, received_at, trace)).await;
+    taken.inspect_err(|_| shared.metrics.refused_of(&source_id))
+}
+
+/// Takes an event of a source that is known.
+async fn take(
+    source_id: &SourceId,
+    (request, payload): (&HttpRequest, web::Payload),
+    shared: &Shared,
+    (budget, received_at, trace): (Budget, Moment, TraceContext),
+) -> Result<HttpResponse, Reject> {
+    let recorded = !Span::current().is_none();
+    let left = shared.events_quota.take(source_id).map_err(Reject::OverQuota)?;
     let (body, admitted) = body(request, payload, shared, budget).await?;
     let event = stage(recorded, || tracing::info_span!("validate")).in_scope(|| validate(&body))?;
     let trace_id = trace.trace_id().to_owned();
     if recorded {
-        Span::current().record("source.id", caller.source_id.as_str()).record("event.id", event.id.as_str());
+        Span::current().record("source.id", source_id.as_str()).record("event.id", event.id.as_str());
     }
-    let envelope = Envelope { source_id: caller.source_id, event, received_at, trace };
+    let envelope = Envelope { source_id: source_id.clone(), event, received_at, trace };
     let accepting = shared.accept.accept(&envelope, budget).instrument(stage(recorded, || tracing::info_span!("accept")));
     if accepting.await.is_err() {
         if !recorded {

@@ -48,6 +48,13 @@ impl Meter {
         Histogram::new(histogram, self.exemplars.of(&family.exposed()))
     }
 
+    /// A counter that others keep, whose series `observe` tells when somebody asks.
+    pub(super) fn counters(&self, name: &'static str, observe: impl Fn(&dyn AsyncInstrument<u64>) + Send + Sync + 'static) {
+        let family = self.family(name, Kind::Counter);
+        let counter = self.inner.u64_observable_counter(name).with_unit(family.unit.code()).with_description(family.told);
+        counter.with_callback(observe).build();
+    }
+
     /// A gauge that is read when somebody asks.
     pub fn gauge(&self, name: &'static str, read: impl Fn() -> f64 + Send + Sync + 'static) {
         self.gauges(name, move |gauge| gauge.observe(read(), &[]));

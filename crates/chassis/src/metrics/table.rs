@@ -1,6 +1,7 @@
 //! The families that every process tells, each declared once: instruments and the reference are made of this table.
 
 use super::family::{Family, Label};
+use super::sources::Event;
 
 /// The methods that have a word of their own.
 pub(super) const METHODS: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE"];
@@ -16,7 +17,17 @@ pub(super) const METHOD: Label = Label::of("http.request.method", || METHODS.int
 /// Which answer.
 pub(super) const STATUS: Label = Label::like("http.response.status_code", "the answer's status, 100 to 599");
 
+/// How many sources have their own series.
+pub(super) const SOURCES_MAX: usize = 200;
+/// Which source.
+pub(super) const SOURCE: Label = Label::like("source", "an account's id; `other` for all beyond the first 200 that the process met");
+/// What became of an event.
+pub(super) const EVENT: Label = Label::of("outcome", || Event::ALL.map(Event::as_str).to_vec());
+
 /// The families of every process.
-pub const FAMILIES: &[Family] =
-    &[Family::histogram("http.server.request.duration", "From a request's head until its answer's head, on both listeners")
-        .by(&[METHOD, STATUS, ROUTE])];
+pub const FAMILIES: &[Family] = &[
+    Family::histogram("http.server.request.duration", "From a request's head until its answer's head, on both listeners")
+        .by(&[METHOD, STATUS, ROUTE]),
+    Family::counter("source.events", "Events by their source: ingest accepts and refuses them, the dispatcher tells the rest")
+        .by(&[SOURCE, EVENT]),
+];

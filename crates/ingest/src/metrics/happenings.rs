@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chassis::lifecycle::sentence;
+use chassis::metrics::Event;
 use events_proxy_core::envelope::Record;
-use events_proxy_core::{Envelope, Moment, TraceContext};
+use events_proxy_core::{Envelope, Moment, SourceId, TraceContext};
 
 use super::families::{FAULT, REASON, WAITED};
 use super::{Metrics, SpoolFault, Waited, Way};
@@ -25,6 +26,7 @@ impl Metrics {
         self.0.accepted.fetch_add(1, Ordering::Relaxed);
         self.0.events_accepted.add(1, labels);
         self.0.accept_duration.record_in(Some(&envelope.trace), budget.spent(), labels);
+        self.0.sources.count(&envelope.source_id, Event::Accepted);
         if budget.is_over() {
             self.0.accepted_late.add(1, &[]);
         }
@@ -42,6 +44,11 @@ impl Metrics {
     pub(crate) fn refused(&self, reject: &Reject) {
         self.0.refused.fetch_add(1, Ordering::Relaxed);
         self.0.events_refused.add(1, &[REASON.is(reject.code())]);
+    }
+
+    /// Such a request is of this source.
+    pub(crate) fn refused_of(&self, source: &SourceId) {
+        self.0.sources.count(source, Event::Refused);
     }
 
     /// The spool did not take an event; the topic is asked.
