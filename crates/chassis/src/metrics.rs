@@ -16,6 +16,10 @@ use opentelemetry_sdk::metrics::{Aggregation, Instrument, InstrumentKind, SdkMet
 use prometheus::TextEncoder;
 
 use exemplars::Exemplars;
+use table::SPAN;
+
+use crate::telemetry::{Ended, Spans};
+
 pub use exemplars::Histogram;
 pub use family::{Family, Kind, Label, Unit, Values};
 pub use meter::Meter;
@@ -80,6 +84,15 @@ impl Registry {
     #[must_use]
     pub fn sources(&self) -> Sources {
         self.sources.clone()
+    }
+
+    /// Tells from now on what becomes of spans.
+    pub fn tell_spans(&self, spans: Spans) {
+        self.meter(FAMILIES).counters("trace.spans", move |counter| {
+            for ended in Ended::ALL {
+                counter.observe(spans.count(ended), &[SPAN.is(ended.as_str())]);
+            }
+        });
     }
 
     /// The present numbers as Prometheus reads them; nothing, and an error in the log, if they cannot be written.

@@ -129,7 +129,11 @@ async fn whole(common: Common, live: impl AsyncFnOnce(&Process) -> Result<(), Ca
     let telemetry = telemetry::start(&common.telemetry)?;
     let signals = Signals::listen()?;
     let ended = match listen(common.admin_port, "ADMIN_PORT") {
-        Ok(private) => Process::new(private, common.stop_grace, (common.telemetry.replica.clone(), signals)).run(live).await,
+        Ok(private) => {
+            let process = Process::new(private, common.stop_grace, (common.telemetry.replica.clone(), signals));
+            telemetry.spans().into_iter().for_each(|spans| process.registry.tell_spans(spans));
+            process.run(live).await
+        }
         Err(unusable) => Err(unusable.into()),
     };
     telemetry.stop();

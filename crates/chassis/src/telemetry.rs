@@ -26,6 +26,8 @@ use tracing_subscriber::filter::{ParseError, Targets, filter_fn};
 use tracing_subscriber::prelude::*;
 
 use crate::trace;
+pub(crate) use export::Ended;
+pub use export::Spans;
 use sink::Sink;
 
 /// How long the end waits for spans to be exported.
@@ -86,11 +88,19 @@ pub enum Error {
 pub struct Guard {
     /// What makes spans.
     provider: SdkTracerProvider,
+    /// What becomes of them, where they are exported.
+    spans: Option<Spans>,
     /// What writes log lines.
     sink: Option<Sink>,
 }
 
 impl Guard {
+    /// Counts what becomes of spans; nothing where none is exported.
+    #[must_use]
+    pub fn spans(&self) -> Option<Spans> {
+        self.spans.clone()
+    }
+
     /// Exports and writes what is queued. It blocks, for at most seven seconds: call it last of all.
     pub fn stop(self) {
         drop(self);
@@ -133,7 +143,8 @@ pub fn start(options: &Options) -> Result<Guard, Error> {
 /// Puts the parts together, with log lines going to `output`.
 fn assemble(options: &Options, output: Box<dyn Write + Send>) -> Result<(Dispatch, Guard), Error> {
     let filter = parse(&options.log_filter)?;
-    let provider = provider(options)?;
+    let spans = options.otlp_endpoint.as_ref().map(|_| Spans::default());
+    let provider = provider(options, spans.clone().unwrap_or_default())?;
     let traces = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer(trace::SCOPE))
         // Parents are found by spans of `tracing`; activating contexts at each poll would cost and give nothing.
@@ -159,7 +170,7 @@ fn assemble(options: &Options, output: Box<dyn Write + Send>) -> Result<(Dispatc
         }
         None => Dispatch::new(subscriber),
     };
-    Ok((dispatch, Guard { provider, sink }))
+    Ok((dispatch, Guard { provider, spans, sink }))
 }
 
 /// Spans of the path have the level INFO; the finer ones of libraries are not worth their cost.
@@ -169,7 +180,7 @@ fn is_ours_to_trace(metadata: &Metadata<'_>) -> bool {
 
 /// Makes what makes spans. Which traces that start here are recorded is decided before, by [`Recorder`](crate::trace::Recorder);
 /// without a receiver none is.
-fn provider(options: &Options) -> Result<SdkTracerProvider, Error> {
+fn provider(options: &Options, spans: Spans) -> Result<SdkTracerProvider, Error> {
     let resource = Resource::builder()
         .with_service_name(options.service)
         .with_attributes([
@@ -183,7 +194,7 @@ fn provider(options: &Options) -> Result<SdkTracerProvider, Error> {
     };
     let mut builder = SdkTracerProvider::builder().with_resource(resource).with_sampler(Sampler::ParentBased(Box::new(root)));
     if let Some(endpoint) = &options.otlp_endpoint {
-        builder = builder.with_span_processor(export::processor(endpoint).map_err(Error::Export)?);
+        builder = builder.with_span_processor(export::processor(endpoint, spans).map_err(Error::Export)?);
     }
     Ok(builder.build())
 }

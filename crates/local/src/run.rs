@@ -78,7 +78,7 @@ async fn live(cli: &Cli, settings: &Settings) -> anyhow::Result<()> {
     let log = if on_terminal { LogOutput::None } else { LogOutput::Json };
     let telemetry = telemetry::start(&telemetry::Options { log, ..settings.telemetry.clone() }).context("start telemetry")?;
     let mut signals = Signals::listen().context("listen for signals")?;
-    let stack = Stack::start(settings).await?;
+    let stack = Stack::start(settings, telemetry.spans()).await?;
     tracing::info!(port = settings.port, admin_port = settings.admin_port, data = %settings.data_dir.display(), "events may be sent");
     let ended = until_the_end(&stack, settings, (on_terminal, &mut signals)).await;
     if let Some(left) = signals.unless_again(stack.stop(settings.stop_grace)).await {

@@ -15,6 +15,7 @@ use chassis::admin::{Admin, Readiness};
 use chassis::clock::SystemClock;
 use chassis::lifecycle::{OnFailure, Tasks};
 use chassis::metrics::Registry;
+use chassis::telemetry::Spans;
 use storage::Store;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -93,7 +94,7 @@ impl Stack {
     ///
     /// # Errors
     /// A directory, a port or the storage cannot be used.
-    pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
+    pub async fn start(settings: &Settings, spans: Option<Spans>) -> anyhow::Result<Self> {
         let began = Instant::now();
         chassis::tls::install();
         std::fs::create_dir_all(&settings.data_dir).with_context(|| format!("make the data directory {}", settings.data_dir.display()))?;
@@ -104,6 +105,7 @@ impl Stack {
         store.migrate().await.context("bring the storage up to date")?;
         let topic = open(settings)?;
         let (tasks, registry, readiness) = (Tasks::new(), Registry::new(), Readiness::new());
+        spans.into_iter().for_each(|spans| registry.tell_spans(spans));
         let clock = Arc::new(SystemClock);
 
         let target_stop = CancellationToken::new();

@@ -2,6 +2,7 @@
 
 use super::family::{Family, Label};
 use super::sources::Event;
+use crate::telemetry::Ended;
 
 /// The methods that have a word of their own.
 pub(super) const METHODS: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE"];
@@ -23,6 +24,8 @@ pub(super) const SOURCES_MAX: usize = 200;
 pub(super) const SOURCE: Label = Label::like("source", "an account's id; `other` for all beyond the first 200 that the process met");
 /// What became of an event.
 pub(super) const EVENT: Label = Label::of("outcome", || Event::ALL.map(Event::as_str).to_vec());
+/// What became of a span.
+pub(super) const SPAN: Label = Label::of("outcome", || Ended::ALL.map(Ended::as_str).to_vec());
 
 /// The families of every process.
 pub const FAMILIES: &[Family] = &[
@@ -30,4 +33,5 @@ pub const FAMILIES: &[Family] = &[
         .by(&[METHOD, STATUS, ROUTE]),
     Family::counter("source.events", "Events by their source: ingest accepts and refuses them, the dispatcher tells the rest")
         .by(&[SOURCE, EVENT]),
+    Family::counter("trace.spans", "Finished spans, by whether they were exported; not told where no receiver is set").by(&[SPAN]),
 ];

@@ -1,14 +1,17 @@
 //! Sends finished spans to an OTLP/HTTP receiver, in batches, from a thread of its own.
 //!
-//! The SDK keeps failures to itself; here the log hears of the first one, and of the end of the trouble.
+//! The SDK keeps failures to itself; here the log hears of the first one, and of the end of the trouble. It does not tell
+//! what it drops either, so the queue's bound is held here, and what finds no place is counted.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use opentelemetry::Context;
 use opentelemetry_otlp::{ExporterBuildError, Protocol, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SpanData, SpanExporter};
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor};
 
 /// Where a receiver takes traces, under its base URL.
 const PATH: &str = "/v1/traces";
@@ -22,7 +25,7 @@ const DELAY: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Takes finished spans for the receiver at `endpoint`, its base URL.
-pub(super) fn processor(endpoint: &str) -> Result<BatchSpanProcessor, ExporterBuildError> {
+pub(super) fn processor(endpoint: &str, spans: Spans) -> Result<impl SpanProcessor + use<>, ExporterBuildError> {
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
         .with_endpoint(url(endpoint))
@@ -34,7 +37,114 @@ pub(super) fn processor(endpoint: &str) -> Result<BatchSpanProcessor, ExporterBu
         .with_max_export_batch_size(BATCH_MAX)
         .with_scheduled_delay(DELAY)
         .build();
-    Ok(BatchSpanProcessor::builder(Told { exporter, failed: AtomicU64::new(0) }).with_batch_config(config).build())
+    let told = Told { exporter, failed: AtomicU64::new(0), spans: spans.clone() };
+    Ok(Bounded { inner: BatchSpanProcessor::builder(told).with_batch_config(config).build(), spans })
+}
+
+/// What became of a finished span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The receiver took it.
+    Exported,
+    /// The receiver did not take it.
+    Failed,
+    /// The queue was full.
+    Dropped,
+}
+
+impl Ended {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Exported, Self::Failed, Self::Dropped];
+
+    /// Its word in labels.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exported => "exported",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+/// Counts what becomes of finished spans; clones count the same.
+#[derive(Debug, Clone, Default)]
+pub struct Spans(Arc<Counts>);
+
+/// What clones share.
+#[derive(Debug, Default)]
+struct Counts {
+    /// See [`Ended`].
+    exported: AtomicU64,
+    /// See [`Ended`].
+    failed: AtomicU64,
+    /// See [`Ended`].
+    dropped: AtomicU64,
+    /// Those in the queue.
+    waiting: AtomicUsize,
+}
+
+impl Spans {
+    /// How many ended so.
+    pub(crate) fn count(&self, ended: Ended) -> u64 {
+        self.counter(ended).load(Ordering::Relaxed)
+    }
+
+    /// Where those are counted that end so.
+    fn counter(&self, ended: Ended) -> &AtomicU64 {
+        match ended {
+            Ended::Exported => &self.0.exported,
+            Ended::Failed => &self.0.failed,
+            Ended::Dropped => &self.0.dropped,
+        }
+    }
+
+    /// Takes a place in the queue, or counts a span that has none.
+    fn place(&self) -> bool {
+        let free = self.0.waiting.fetch_add(1, Ordering::AcqRel) < QUEUE_MAX;
+        if !free {
+            self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+            self.counter(Ended::Dropped).fetch_add(1, Ordering::Relaxed);
+        }
+        free
+    }
+
+    /// So many spans leave the queue.
+    fn leave(&self, spans: usize) {
+        self.0.waiting.fetch_sub(spans, Ordering::AcqRel);
+    }
+}
+
+/// Lets into the queue what has a place there.
+#[derive(Debug)]
+struct Bounded {
+    /// The queue, and what empties it.
+    inner: BatchSpanProcessor,
+    /// Counts.
+    spans: Spans,
+}
+
+impl SpanProcessor for Bounded {
+    fn on_start(&self, span: &mut Span, context: &Context) {
+        self.inner.on_start(span, context);
+    }
+
+    fn on_end(&self, span: SpanData) {
+        if self.spans.place() {
+            self.inner.on_end(span);
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.inner.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
+    }
 }
 
 /// The URL that takes traces; one that names it already stays.
@@ -50,12 +160,17 @@ struct Told<E> {
     exporter: E,
     /// How many batches failed in a row.
     failed: AtomicU64,
+    /// Counts.
+    spans: Spans,
 }
 
 impl<E: SpanExporter> SpanExporter for Told<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
+        self.spans.leave(spans);
         let result = self.exporter.export(batch).await;
+        let ended = if result.is_ok() { Ended::Exported } else { Ended::Failed };
+        self.spans.counter(ended).fetch_add(u64::try_from(spans).unwrap_or(u64::MAX), Ordering::Relaxed);
         match &result {
             Ok(()) => {
                 let batches = self.failed.swap(0, Ordering::Relaxed);
@@ -94,7 +209,7 @@ mod tests {
 
     use super::super::tests::{Kept, options};
     use super::super::{LogOutput, assemble};
-    use super::{Told, url};
+    use super::{Ended, QUEUE_MAX, Spans, Told, url};
 
     #[test]
     fn traces_go_to_their_path_under_the_base_url() {
@@ -102,6 +217,16 @@ mod tests {
             assert_eq!(url(endpoint), "http://jaeger:4318/v1/traces");
         }
         assert_eq!(url("https://host/otlp"), "https://host/otlp/v1/traces");
+    }
+
+    #[test]
+    fn a_span_without_a_place_in_the_queue_is_counted_and_takes_none() {
+        let spans = Spans::default();
+        assert!((0..QUEUE_MAX).all(|_| spans.place()));
+        assert!(!spans.place() && !spans.place());
+        spans.leave(1);
+        assert!(spans.place() && !spans.place());
+        assert_eq!(spans.count(Ended::Dropped), 3);
     }
 
     /// A receiver that is away as long as it is told to be.
@@ -120,7 +245,7 @@ mod tests {
         let kept = Kept::default();
         let (dispatch, guard) = assemble(&options(LogOutput::Json, "info"), Box::new(kept.clone())).unwrap();
         let scope = tracing::dispatcher::set_default(&dispatch);
-        let told = Told { exporter: Receiver(AtomicBool::new(true)), failed: AtomicU64::new(0) };
+        let told = Told { exporter: Receiver(AtomicBool::new(true)), failed: AtomicU64::new(0), spans: Spans::default() };
         for _ in 0..3 {
             assert!(told.export(Vec::new()).await.is_err());
         }
