@@ -1,7 +1,6 @@
-"""Judges alerts and dashboards against the code: every metric they name exists, every alert has its page and its test.
+"""Judges alerts and dashboards against the reference of metrics: every name, label and word they ask for exists. Every alert has its page and its test.
 
-A metric's name is taken from crates/*/src/metrics.rs and from the places that make instruments of their own; those of other programs are
-listed below.
+The reference, docs/reference/metrics.md, is written from the tables that the instruments are made of. Metrics of other programs are listed below.
 """
 
 import json
@@ -18,33 +17,43 @@ RULES = ROOT / "infra/observability/alerts.yaml"
 TESTS = ROOT / "infra/observability/alerts_test.yaml"
 DASHBOARDS = ROOT / "infra/observability/dashboards"
 RUNBOOK = ROOT / "docs/operations/runbook"
-OTHERS = {"up", "kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes"}
+REFERENCE = ROOT / "docs/reference/metrics.md"
+OTHERS = ("up", "kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes")
+# What Prometheus adds to whatever it scrapes in a cluster, and what kubelet tells.
+ADDED = {"job", "instance", "namespace", "pod", "persistentvolumeclaim"}
 STANDS_FOR = {"$__rate_interval": "5m", "$__interval": "1m", "$__range": "1h"}
 
 mistakes: list[str] = []
 
 
-def known() -> set[str]:
-    """The names under which Prometheus knows what the code counts."""
-    names = set(OTHERS)
-    for path in ROOT.glob("crates/*/src/**/*.rs"):
-        text = path.read_text(encoding="utf-8")
-        if "opentelemetry" not in text:
-            continue
-        for kind, name, told in re.findall(r'\b(\w*)\(\s*"([a-z]+(?:[._][a-z]+)+)"(.*)', text):
-            name = name.replace(".", "_")
-            if "counter" in kind and "up_down" not in kind:
-                names.add(f"{name}_total")
-            elif "histogram" in kind or "with_unit" in told:
-                names |= {f"{name}_seconds_{part}" for part in ("bucket", "sum", "count")}
-                names |= {f"{name}_{part}" for part in ("bucket", "sum", "count")}
-            else:
-                names.add(name)
+Labels = dict[str, set[str]]
+
+
+def known() -> dict[str, Labels]:
+    """The labels of each name, and the words that a label may hold; no words where its set is open."""
+    names: dict[str, Labels] = {name: {} for name in OTHERS}
+    row = re.compile(r"^\| `(\w+)` \| (\w+) \| \w* \| (.*?) \| .* \|$", re.M)
+    for name, kind, told in row.findall(REFERENCE.read_text(encoding="utf-8")):
+        labels = {label: set(re.findall(r"\w+", words)) for label, words in re.findall(r"`(\w+)`: ((?:`\w+`(?:, )?)*)", told)}
+        parts = [f"{name}_{part}" for part in ("bucket", "sum", "count")] if kind == "histogram" else [name]
+        names |= {part: labels | ({"le": set()} if part.endswith("_bucket") else {}) for part in parts}
     return names
 
 
-def judge(where: str, expression: str, names: set[str]) -> None:
-    """Parses an expression and looks its metrics up."""
+def matches(where: str, name: str, labels: Labels, matchers: str) -> None:
+    """Looks the labels up that a selector asks for, and their words."""
+    for label, operator, asked in re.findall(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"', matchers):
+        if label not in labels.keys() | ADDED:
+            mistakes.append(f"{where}: {name} has no label {label}")
+        elif words := labels.get(label):
+            parts = asked.split("|") if "~" in operator else [re.escape(asked)]
+            for part in parts:
+                if not any(re.fullmatch(part, word) for word in words):
+                    mistakes.append(f"{where}: {label} of {name} is never {part}")
+
+
+def judge(where: str, expression: str, names: dict[str, Labels]) -> None:
+    """Parses an expression and looks up what it asks for."""
     for variable, value in STANDS_FOR.items():
         expression = expression.replace(variable, value)
     expression = re.sub(r"\$\{?\w+\}?", ".*", expression)
@@ -53,13 +62,18 @@ def judge(where: str, expression: str, names: set[str]) -> None:
     except ValueError as error:
         mistakes.append(f"{where}: {error}")
         return
-    bare = re.sub(r'"[^"]*"', "", expression)
+    for name, matchers in re.findall(r"(\w+)\{([^}]*)\}", expression):
+        matches(where, name, names.get(name, {}), matchers)
+    bare = re.sub(r'"[^"]*"|\{[^}]*\}', "", expression)
+    grouped = {label for group in re.findall(r"\b(?:by|without|on|ignoring) \(([^)]*)\)", bare) for label in re.findall(r"\w+", group)}
+    for label in grouped - ADDED - {label for labels in names.values() for label in labels}:
+        mistakes.append(f"{where}: nothing has the label {label}")
     for name in re.findall(r"\b([a-z]+(?:_[a-z0-9]+)+)\b(?!\s*\()", bare):
-        if name not in names and not re.fullmatch(r"group_(left|right)|\w+_over_time", name):
+        if name not in names.keys() | grouped and not re.fullmatch(r"group_(left|right)|\w+_over_time", name):
             mistakes.append(f"{where}: no code counts {name}")
 
 
-def alerts(names: set[str]) -> None:
+def alerts(names: dict[str, Labels]) -> None:
     """Every alert has a page, a test that makes it fire, and a severity that somebody routes."""
     rules = [rule for group in yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]]
     fired = set()
@@ -81,7 +95,7 @@ def alerts(names: set[str]) -> None:
             mistakes.append(f"{page.relative_to(ROOT)}: is the page of no alert")
 
 
-def dashboards(names: set[str]) -> None:
+def dashboards(names: dict[str, Labels]) -> None:
     """Panels have numbers of their own, fit the grid, and ask what can be asked."""
     for path in sorted(DASHBOARDS.glob("*.json")):
         seen = set()
