@@ -10,6 +10,8 @@ mod embedded;
 #[cfg(test)]
 mod jaeger;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod owners;
 #[cfg(test)]
 mod operator;
