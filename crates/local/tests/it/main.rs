@@ -6,6 +6,8 @@ mod account;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod console;
+#[cfg(test)]
 mod embedded;
 #[cfg(test)]
 mod jaeger;

@@ -19,24 +19,29 @@ fn target(port: u16, refuses: bool, stop: CancellationToken) -> Target {
 }
 
 /// `events-proxy` with its console, and who may sign in there.
-struct Proxy {
+pub(crate) struct Proxy {
     /// The process.
     _process: Process,
     /// Its public port.
-    port: u16,
+    pub(crate) port: u16,
     /// Where operators ask.
-    private: String,
+    pub(crate) private: String,
     /// Speaks HTTP; follows no redirect.
     client: Client,
     /// What the demo's operator signs in with.
-    operator: Value,
+    pub(crate) operator: Value,
 }
 
 impl Proxy {
     /// Starts it, delivering to that port.
     async fn start(directory: &Path, target_port: u16) -> Self {
+        Self::start_with(directory, target_port, &[]).await
+    }
+
+    /// Starts it with further settings, or others than the usual ones.
+    pub(crate) async fn start_with(directory: &Path, target_port: u16, settings: &[(&'static str, String)]) -> Self {
         let (port, admin_port) = (free_port(), free_port());
-        let settings = [
+        let usual = [
             ("PORT", port.to_string()),
             ("ADMIN_PORT", admin_port.to_string()),
             ("PROXY_SERVICE_TEST_USERS_DATA", accounts()),
@@ -46,6 +51,7 @@ impl Proxy {
             ("CONSOLE_MASKED_FIELDS", "timestamp".to_owned()),
         ];
         let data = directory.join("data");
+        let settings = [&usual, settings].concat();
         let process =
             Process::start("events-proxy", directory, &settings, &["--no-source", "--no-target", "--data-dir", data.to_str().unwrap()]);
         chassis::tls::install();
@@ -57,14 +63,14 @@ impl Proxy {
     }
 
     /// Signs the demo's operator in.
-    async fn sign_in(&self) -> String {
+    pub(crate) async fn sign_in(&self) -> String {
         let answer = self.client.post(format!("{}/operator/sessions", self.private)).json(&self.operator).send().await.unwrap();
         assert_eq!(answer.status(), 201);
         answer.json::<Value>().await.unwrap()["token"].as_str().unwrap().to_owned()
     }
 
     /// Asks or orders as that operator.
-    async fn ask(&self, token: &str, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+    pub(crate) async fn ask(&self, token: &str, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
         let mut request = self.client.request(method, format!("{}{path}", self.private)).bearer_auth(token);
         if let Some(body) = body {
             request = request.json(&body);
