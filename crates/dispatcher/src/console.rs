@@ -1,11 +1,14 @@
 //! The console: the operator's pages, rendered here, light, with nothing from elsewhere.
 //!
-//! Pages are HTML that works without script; one small script keeps the overview live and asks before it acts. What
+//! Pages are HTML that works without script; one small script keeps figures live and asks before it acts. What
 //! events hold is text to us: the template escapes all of it, and the policy lets nothing run that we did not write.
 
 mod chart;
 mod dead;
 mod event;
+mod failing;
+mod live;
+mod order;
 mod overview;
 mod page;
 mod replays;
@@ -13,6 +16,7 @@ mod replicas;
 mod search;
 mod sign_in;
 mod timeline;
+mod words;
 
 use actix_web::{HttpResponse, web};
 
@@ -28,6 +32,8 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         .route("/console/dead", web::get().to(dead::dead))
         .route("/console/replays", web::get().to(replays::list))
         .route("/console/replays", web::post().to(replays::begin))
+        .route("/console/replays/new", web::get().to(order::count))
+        .route("/console/replays/live", web::get().to(replays::events))
         .route("/console/replays/{id}/cancel", web::post().to(replays::cancel))
         .route("/console/replicas", web::get().to(replicas::replicas))
         .route("/console/sign-in", web::get().to(sign_in::form))
@@ -49,15 +55,4 @@ async fn asset(name: web::Path<String>) -> HttpResponse {
         .insert_header(("cache-control", "max-age=300"))
         .insert_header(("x-content-type-options", "nosniff"))
         .body(bytes)
-}
-
-/// A rate with as many places as say something.
-fn rate(rate: f64) -> String {
-    if rate >= 100.0 {
-        format!("{rate:.0}")
-    } else if rate >= 10.0 {
-        format!("{rate:.1}")
-    } else {
-        format!("{rate:.2}")
-    }
 }

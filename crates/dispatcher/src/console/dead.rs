@@ -1,51 +1,67 @@
-//! Dead letters by reason, each with what it would take to replay them.
+//! Dead letters by reason, each with what it means and the way to replay them.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use chassis::figures::grouped;
-use events_proxy_core::DeadReason;
+use auth::operator::Role;
+use events_proxy_core::{DeadReason, State};
 use maud::{Markup, html};
-use storage::DeadGroup;
+use storage::{DeadGroup, JournalRow, Search};
 
+use super::failing;
 use super::page::{Place, page, trouble};
 use super::sign_in::turn_away;
-use super::timeline::span;
+use super::words::{ago, counted};
 use crate::operator::{Office, signed_in};
+
+/// How many events of a reason are shown.
+const NEWEST: u32 = 5;
 
 /// `GET /console/dead`.
 pub(super) async fn dead(request: HttpRequest, office: web::Data<Office>) -> HttpResponse {
     let Ok(session) = signed_in(&request, &office) else { return turn_away() };
-    let groups = match office.store.dead_groups().await {
+    let groups = match groups(&office).await {
         Ok(groups) => groups,
         Err(error) => return trouble(&session.operator, Place::Dead, &error),
     };
     let now = office.clock.now();
-    let may_act = session.operator.role == auth::operator::Role::Operator;
+    let may_act = session.operator.role == Role::Operator;
     let content = html! {
         h1 { "Dead letters" }
-        @if groups.is_empty() { div.card { p.soft { "None: every event that has ended was delivered." } } }
-        @for group in &groups {
+        @if groups.is_empty() { div.card { p.empty { "None: every event that has ended was delivered." } } }
+        @for (group, newest) in &groups {
             section.card id=(group.reason.as_str()) {
-                h2 { span.tag.dead { (group.reason.as_str()) } " " (grouped(group.count)) " events" }
+                h2 { span.tag.dead { (group.reason.as_str()) } " " (counted(group.count, "event")) }
                 p { (meaning(group.reason)) }
-                p.soft { "The first died " (span(now.since(group.first_at))) " ago, the last " (span(now.since(group.last_at))) " ago." }
-                p { a href=(format!("/console/events?state=dead&reason={}", group.reason.as_str())) { "Look at them" } }
-                @if may_act && group.reason != DeadReason::Undecodable { (replay(group)) }
+                p.soft {
+                    "The first died " (ago(group.first_at, now)) ", the last " (ago(group.last_at, now)) ". "
+                    a href=(format!("/console/events?state=dead&reason={}", group.reason.as_str())) { "Look at all of them" }
+                }
+                @if !newest.is_empty() { (failing::table(newest, now)) }
+                @if may_act && group.reason != DeadReason::Undecodable { (choose(group)) }
             }
         }
     };
     page(&session.operator, Place::Dead, "Dead letters", content)
 }
 
-/// The order to replay a group.
-fn replay(group: &DeadGroup) -> Markup {
-    let ask = format!("Replay {} events? They are sent to the target again.", grouped(group.count));
+/// The dead letters by reason, each reason with its newest events, as far as the journal still knows them.
+async fn groups(office: &Office) -> Result<Vec<(DeadGroup, Vec<JournalRow>)>, storage::Error> {
+    let mut groups = Vec::new();
+    for group in office.store.dead_groups().await? {
+        let newest = Search { state: Some(State::Dead), reason: Some(group.reason), limit: NEWEST, ..Search::default() };
+        groups.push((group, office.store.search(&newest).await?.rows));
+    }
+    Ok(groups)
+}
+
+/// The choice of what to replay of a group; what it comes to is counted before anything is done.
+fn choose(group: &DeadGroup) -> Markup {
     html! {
-        form.filter method="post" action="/console/replays" data-confirm=(ask) {
+        form.filter action="/console/replays/new" {
             input type="hidden" name="reason" value=(group.reason.as_str());
             label { "Only of this source" input name="sourceId" maxlength="128"; }
             label { "Only of this name" input name="name" maxlength="1000"; }
-            label { "Share of the limit, %" input name="sharePercent" type="number" min="1" max="90" value="20"; }
-            button { "Replay" }
+            label { "Share of the limit, %" input name="sharePercent" type="number" min="1" max="90" value="20" required; }
+            button { "Replay …" }
         }
     }
 }

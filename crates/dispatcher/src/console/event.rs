@@ -1,14 +1,18 @@
-//! One event: where its time went, each attempt, what is kept of it, and the way to replay it.
+//! One event: how it stands, where its time went, each attempt, what is kept of it, and the way to replay it.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use auth::operator::Role;
 use events_proxy_core::envelope::Record;
-use events_proxy_core::{Attempt, State};
+use events_proxy_core::{Attempt, Moment, State};
 use maud::{Markup, html};
+use serde_json::Value;
 use storage::JournalRow;
 
-use super::page::{Place, page, refused};
+use super::failing::why;
+use super::page::{Mood, Place, page, refused, verdict};
 use super::sign_in::turn_away;
-use super::timeline::{span, timeline};
+use super::timeline::timeline;
+use super::words::{ago, clock, counted, plain, span};
 use crate::operator::events::{payload, whole};
 use crate::operator::{Office, signed_in};
 
@@ -19,71 +23,117 @@ pub(super) async fn event(request: HttpRequest, key: web::Path<(String, String)>
         Ok(whole) => whole,
         Err(problem) => return refused(&session.operator, Place::Events, &problem),
     };
-    let may_act = session.operator.role == auth::operator::Role::Operator;
+    let may_act = session.operator.role == Role::Operator && record.is_some();
+    let now = office.clock.now();
     let content = html! {
-        h1 { bdi.mono { (row.event_id.as_str()) } " " span.tag.(row.state.as_str()) { (row.state.as_str()) } }
+        h1 { bdi.mono { (plain(row.event_id.as_str())) } " " span.tag.(row.state.as_str()) { (row.state.as_str()) } }
+        (standing(&row, now, may_act))
+        section.card { h2 { "Where its time went" } (timeline(&row, now)) }
+        (attempts(&row))
         (facts(&row, &office))
-        div.card { h2 { "Where its time went" } div.scroll { (timeline(&row, office.clock.now())) } }
-        (attempts(&row.attempts))
         @if let Some(record) = &record { (kept(record, &office)) }
-        @if may_act && record.is_some() { (replay(&row)) }
     };
-    page(&session.operator, Place::Events, row.event_id.as_str(), content)
+    page(&session.operator, Place::Events, &plain(row.event_id.as_str()), content)
+}
+
+/// How it stands, in a sentence, with what can be done.
+fn standing(row: &JournalRow, now: Moment, may_act: bool) -> Markup {
+    let tried = counted(u64::try_from(row.attempts.len()).unwrap_or(u64::MAX), "attempt");
+    match row.state {
+        State::Delivered => {
+            let took = row.settled_at.map(|at| span(at.since(row.received_at))).unwrap_or_default();
+            verdict(Mood::Good, "Delivered", html! { "By " (tried) ", " (took) " after its receipt." })
+        }
+        State::Dead => {
+            let reason = row.dead_reason.map(|reason| reason.as_str()).unwrap_or_default();
+            let told = html! { bdi { (plain(why(row))) } @if may_act { (replay("dead", "Replay it", row)) } };
+            verdict(Mood::Bad, &format!("Dead: {reason}"), told)
+        }
+        State::Parked => {
+            let due = row.next_attempt_at.filter(|due| *due > now);
+            let told = html! {
+                "The next attempt comes " @if let Some(due) = due { "in " (span(due.since(now))) ", at " (clock(due)) " UTC" } @else { "at once" } "."
+                div { "The last one: " bdi { (plain(why(row))) } }
+                @if may_act { (replay("parked", "Try it now", row)) }
+            };
+            verdict(Mood::Warn, "Will be tried again", told)
+        }
+        state @ (State::Accepted | State::Published) => {
+            verdict(Mood::Plain, "On its way", html! { "It is " (state.as_str()) "; it was received " (ago(row.received_at, now)) "." })
+        }
+    }
 }
 
 /// What is known of it.
 fn facts(row: &JournalRow, office: &Office) -> Markup {
     html! {
-        div.card { dl.facts {
-            dt { "Source" } dd { bdi { (row.source_id.as_str()) } }
-            dt { "Name" } dd { bdi { (row.name) } }
-            dt { "Received" } dd { (row.received_at) }
-            @if let Some(brand) = &row.brand { dt { "Brand" } dd { bdi { (brand) } } }
-            dt { "Trace" } dd.mono { @if let Some(url) = office.trace_url(&row.trace_id) { a href=(url) rel="noreferrer" { (row.trace_id) } } @else { (row.trace_id) } }
+        section.card { h2 { "What is known" } dl.facts.wide {
+            dt { "Name" } dd { bdi { (plain(&row.name)) } }
+            dt { "Source" } dd { bdi { (plain(row.source_id.as_str())) } }
+            dt { "Received" } dd { (clock(row.received_at)) " UTC" }
+            @if let Some(brand) = &row.brand { dt { "Brand" } dd { bdi { (plain(brand)) } } }
             dt { "On the topic" } dd { "partition " (row.partition) ", offset " (row.offset) }
-            @if let Some(reason) = row.dead_reason { dt { "Dead because" } dd.bad-text { (reason.as_str()) } }
-            @if let Some(detail) = &row.dead_detail { dt { "What was said" } dd { bdi { (detail) } } }
-            @if let (State::Parked, Some(due)) = (row.state, row.next_attempt_at) { dt { "Next attempt" } dd { (due) } }
+            dt { "Trace" } dd.mono { @if let Some(url) = office.trace_url(&row.trace_id) { a href=(url) rel="noreferrer" { (row.trace_id) } } @else { (row.trace_id) } }
         } }
     }
 }
 
 /// Each attempt.
-fn attempts(attempts: &[Attempt]) -> Markup {
+fn attempts(row: &JournalRow) -> Markup {
     html! {
-        div.card {
+        section.card {
             h2 { "Attempts" }
-            @if attempts.is_empty() { p.soft { "None yet." } } @else { div.scroll { table {
-                thead { tr { th.number { "no." } th { "began" } th { "took" } th { "outcome" } th { "status" } th { "what was said" } } }
-                tbody { @for attempt in attempts { tr {
-                    td.number { (attempt.number) }
-                    td { (attempt.started_at) }
-                    td { (span(attempt.duration())) }
-                    td { span.tag.(attempt.outcome.as_str()) { (attempt.outcome.as_str()) } }
-                    td { @if let Some(status) = attempt.status { (status) } @else { "–" } }
-                    td { bdi { (attempt.detail) } }
-                } } }
-            } } }
+            @if row.attempts.is_empty() { p.empty { "None yet." } } @else { table.stack {
+                thead { tr { th.number { "No." } th { "Outcome" } th.number { "Status" } th { "What was said" } th.number { "Took" } th { "Began, UTC" } } }
+                tbody { @for attempt in &row.attempts { (tried(attempt)) } }
+            } }
         }
     }
 }
 
-/// What is kept of its record.
-fn kept(record: &Record, office: &Office) -> Markup {
-    let shown = payload(record, &office.masked);
-    let text = if let serde_json::Value::String(text) = &shown { text.clone() } else { format!("{shown:#}") };
-    html! { div.card { h2 { "Payload" } pre tabindex="0" { (text) } } }
+/// An attempt.
+fn tried(attempt: &Attempt) -> Markup {
+    html! { tr {
+        td.number data-label="No." { (attempt.number) }
+        td data-label="Outcome" { span.tag.(attempt.outcome.as_str()) { (attempt.outcome.as_str()) } }
+        td.number data-label="Status" { @if let Some(status) = attempt.status { (status) } @else { "–" } }
+        td data-label="What was said" { @if attempt.detail.is_empty() { "–" } @else { bdi { (plain(&attempt.detail)) } } }
+        td.number.nowrap data-label="Took" { (span(attempt.duration())) }
+        td.nowrap data-label="Began, UTC" { (clock(attempt.started_at)) }
+    } }
 }
 
-/// The order to replay it.
-fn replay(row: &JournalRow) -> Markup {
-    let of = if row.state == State::Parked { "parked" } else { "dead" };
+/// What is kept of its record: the body apart from what stands around it, for it is text that may be JSON itself.
+fn kept(record: &Record, office: &Office) -> Markup {
+    let mut shown = payload(record, &office.masked);
+    let body = shown.as_object_mut().and_then(|fields| fields.remove("body"));
+    let around = if let Value::String(text) = &shown { text.clone() } else { format!("{shown:#}") };
+    html! {
+        section.card {
+            h2 { "Payload" }
+            pre tabindex="0" { (plain(&around)) }
+            @if let Some(body) = body { h3 { "Its body" } pre tabindex="0" { (plain(&laid_out(&body))) } }
+        }
+    }
+}
+
+/// A body as text; laid out where it is JSON.
+fn laid_out(body: &Value) -> String {
+    let Value::String(text) = body else { return format!("{body:#}") };
+    match serde_json::from_str::<Value>(text) {
+        Ok(json @ (Value::Object(_) | Value::Array(_))) => format!("{json:#}"),
+        Ok(_) | Err(_) => text.clone(),
+    }
+}
+
+/// The order to send it again.
+fn replay(of: &str, label: &str, row: &JournalRow) -> Markup {
     html! {
         form method="post" action="/console/replays" data-confirm="Send this event to the target again?" {
             input type="hidden" name="of" value=(of);
             input type="hidden" name="sourceId" value=(row.source_id.as_str());
             input type="hidden" name="eventId" value=(row.event_id.as_str());
-            button { @if of == "parked" { "Try it now" } @else { "Replay it" } }
+            button { (label) }
         }
     }
 }

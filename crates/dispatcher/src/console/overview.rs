@@ -2,139 +2,143 @@
 
 use std::time::Duration;
 
-use actix_web::web::{self, Bytes};
+use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
 use chassis::figures::grouped;
-use futures_util::{Stream, StreamExt, stream};
 use maud::{Markup, html};
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::chart::curve;
-use super::page::{Place, page};
-use super::rate;
+use super::chart::chart;
+use super::failing;
+use super::live::follow;
+use super::page::{Mood, Place, page, verdict};
 use super::sign_in::turn_away;
-use super::timeline::span;
+use super::words::{counted, rate, span};
 use crate::operator::figures::Figures;
 use crate::operator::{Office, signed_in};
+
+/// How old figures may be that a page begins with.
+const FRESH: Duration = Duration::from_secs(2);
+/// How long a page waits for newer ones.
+const WAIT: Duration = Duration::from_millis(1_500);
 
 /// `GET /console/`.
 pub(super) async fn overview(request: HttpRequest, office: web::Data<Office>) -> HttpResponse {
     let Ok(session) = signed_in(&request, &office) else { return turn_away() };
-    let figures = office.figures.borrow().clone();
+    let figures = fresh(&office).await;
     let content = html! {
-        h1 { "Overview" }
-        div.live data-live="/console/live" { (live(&figures, &office)) }
-        p.soft aria-live="polite" { span data-live-status { "not live: this page needs its script for that" } }
+        div.title {
+            h1 { "Overview" }
+            p.status aria-live="polite" { span data-live-status { "as of " (figures.at) ": load the page again for newer figures" } }
+        }
+        div data-live="/console/live" { (live(&figures, &office)) }
     };
     page(&session.operator, Place::Overview, "Overview", content)
 }
 
-/// `GET /console/live`: the live part again and again, as server-sent events.
+/// `GET /console/live`: the live part again and again.
 pub(super) async fn events(request: HttpRequest, office: web::Data<Office>) -> HttpResponse {
     if signed_in(&request, &office).is_err() {
         return HttpResponse::Unauthorized().finish();
     }
-    // Each viewer holds a connection and a rendering each second, so they have a number.
-    let Ok(place) = std::sync::Arc::clone(&office.viewers).try_acquire_owned() else {
-        return HttpResponse::ServiceUnavailable().insert_header(("retry-after", "5")).finish();
-    };
-    HttpResponse::Ok().content_type("text/event-stream").insert_header(("cache-control", "no-store")).streaming(renderings(office, place))
+    follow(office, async |office| Some(live(&office.figures.borrow().clone(), office)))
 }
 
-/// A rendering for each new set of figures.
-fn renderings(office: web::Data<Office>, place: OwnedSemaphorePermit) -> impl Stream<Item = Result<Bytes, actix_web::Error>> {
-    let figures = office.figures.clone();
-    stream::unfold((figures, office, place), async |(mut figures, office, place)| {
-        figures.changed().await.ok()?;
-        let markup = live(&figures.borrow_and_update().clone(), &office).into_string();
-        Some((Bytes::from(format!("data: {}\n\n", markup.replace('\n', " "))), (figures, office, place)))
-    })
-    .map(Ok)
+/// The figures, newer ones if those at hand are from when nobody looked.
+async fn fresh(office: &Office) -> std::sync::Arc<Figures> {
+    let mut figures = office.figures.clone();
+    if office.clock.now().since(figures.borrow_and_update().at) > FRESH {
+        // Whether they came in time or not: the page says of when its figures are.
+        tokio::time::timeout(WAIT, figures.changed()).await.ok();
+    }
+    figures.borrow().clone()
 }
 
 /// The part that changes.
 fn live(figures: &Figures, office: &Office) -> Markup {
     let limit = office.permitted();
-    let permitted = limit.per_second();
-    let oldest = figures.oldest.map(|oldest| figures.at.since(oldest));
-    let drains_in = limit.drain_time(figures.pending());
-    let settling = figures.settling.last().copied().unwrap_or_default();
+    let pending = figures.pending();
+    let oldest = figures.oldest.map(|oldest| span(figures.at.since(oldest)));
+    let gone_in = if pending == 0 { "–".to_owned() } else { span(limit.drain_time(pending)) };
+    let at =
+        if figures.parked > 0 { "at the full limit; parked ones when they are due" } else { "at the full limit, if nothing more arrives" };
+    let dead = figures.dead_letters();
     html! {
-        (verdict(figures, oldest))
+        (said(figures, oldest.as_deref()))
         div.grid {
-            (card("Pending", &grouped(figures.pending()), &format!("{} on the topic, {} parked", grouped(figures.backlog), grouped(figures.parked))))
-            (card("Oldest event waits", &oldest.map_or_else(|| "–".to_owned(), span), "since it was received"))
-            (card("Backlog is gone in", &gone_in(figures.pending(), drains_in), &format!("at the permitted {} / s", rate(permitted))))
-            (card("Settled", &format!("{} / s", rate(settling)), &format!("{:.0} % of the limit used by this replica", figures.numbers.limit_used * 100.0)))
+            (card("pending", "Pending", &grouped(pending), "", html! { (grouped(figures.backlog)) " on the topic, " (grouped(figures.parked)) " parked" }))
+            (card("oldest", "Oldest event waits", oldest.as_deref().unwrap_or("–"), "", html! { "since it was received" }))
+            (card("gone", "Backlog is gone in", &gone_in, "", html! { (at) }))
+            (card("dead", "Dead letters", &grouped(dead), if dead > 0 { "bad-text" } else { "" }, html! {
+                @if dead > 0 { a href="/console/dead" { "Look at them, replay them" } } @else { "none" }
+            }))
         }
-        div.card {
-            h2 { "Settled per second, all replicas" }
-            (curve(&figures.settling, Some(permitted), &format!("settled events per second, now {}; the limit is {}", rate(settling), rate(permitted))))
-            p.note { "The dashed line is what the target permits. Arriving now: " (rate(figures.arriving.last().copied().unwrap_or_default())) " / s." }
+        section.card {
+            h2 { "Events per second, all replicas" }
+            (chart(&figures.rates, figures.at, limit.per_second()))
         }
-        (failing(figures))
-        div.card {
-            h2 { "This replica" }
-            dl.facts {
-                dt { "In flight" } dd { (grouped(figures.numbers.in_flight)) " attempts wait for the target's answer" }
-                dt { "Delivered" } dd { (grouped(figures.numbers.delivered)) " since its start, " (grouped(figures.numbers.retried)) " of the attempts were repeated ones" }
-                dt { "Target" } dd.mono { (office.target) }
-            }
-        }
+        (troubles(figures))
+        (replica(figures, office))
     }
 }
 
 /// One sentence that answers the question one comes with.
-fn verdict(figures: &Figures, oldest: Option<Duration>) -> Markup {
-    let (class, said, why) = if let Some(trouble) = &figures.trouble {
-        ("bad", "The storage does not answer", format!("Nothing is sent meanwhile, and nothing is lost. {trouble}"))
-    } else if figures.balance.unaccounted() > 0 {
-        (
-            "bad",
-            "Events are unaccounted for",
-            format!("{} of them: `events-proxy reconcile` names them.", grouped(figures.balance.unaccounted())),
-        )
+fn said(figures: &Figures, oldest: Option<&str>) -> Markup {
+    let (dead, astray) = (figures.dead_letters(), figures.balance.unaccounted());
+    if let Some(trouble) = &figures.trouble {
+        let why = format!("Nothing is sent meanwhile, and nothing is lost. {trouble}");
+        verdict(Mood::Bad, "The storage does not answer", html! { (why) })
+    } else if astray > 0 {
+        let said =
+            format!("{} unaccounted for", if astray == 1 { "1 event is".to_owned() } else { format!("{} events are", grouped(astray)) });
+        verdict(Mood::Bad, &said, html! { code { "events-proxy reconcile" } " names them." })
     } else if figures.numbers.target_away {
-        (
-            "bad",
-            "The target does not work",
-            "Nothing is judged meanwhile and nothing is lost; one attempt at a time finds out when it is back.".to_owned(),
-        )
-    } else if figures.dead_letters() > 0 {
-        ("warn", "Nothing is lost; some events are dead", "They keep payload and reason, and can be replayed.".to_owned())
+        let why = "Events wait on the topic and nothing is lost; one attempt at a time finds out when it is back.";
+        verdict(Mood::Bad, "The target does not work", html! { (why) })
+    } else if dead > 0 {
+        let said = format!("Nothing is lost; {} {} dead", counted(dead, "event"), if dead == 1 { "is" } else { "are" });
+        verdict(Mood::Warn, &said, html! { "Payload, reason and every attempt are kept. Replay them when their cause is gone." })
+    } else if figures.parked > 0 {
+        let why = format!("{} failed and will be tried again.", counted(figures.parked, "event"));
+        verdict(Mood::Good, "Nothing is lost", html! { (why) })
     } else if figures.pending() > 0 {
-        ("", "Nothing is lost", format!("The oldest event waits {}.", oldest.map_or_else(|| "a moment".to_owned(), span)))
+        verdict(Mood::Good, "Nothing is lost", html! { "The oldest event waits " (oldest.unwrap_or("a moment")) "." })
     } else {
-        ("", "Nothing waits", "Every accepted event has ended.".to_owned())
-    };
-    html! { div.card.verdict.(class) role="status" { div { strong { (said) } " " span.soft { (why) } } } }
+        verdict(Mood::Good, "Nothing waits", html! { "Every accepted event was delivered." })
+    }
 }
 
-/// What is failing and why.
-fn failing(figures: &Figures) -> Markup {
+/// What is failing and why: the newest of those that are parked or dead.
+fn troubles(figures: &Figures) -> Markup {
     html! {
-        div.card {
-            h2 { "Dead letters" }
-            @if figures.dead.is_empty() { p.soft { "None." } } @else {
-                div.scroll { table {
-                    thead { tr { th { "reason" } th.number { "events" } th { "last one" } } }
-                    tbody { @for group in &figures.dead { tr {
-                        td { a href=(format!("/console/dead#{}", group.reason.as_str())) { span.tag.dead { (group.reason.as_str()) } } }
-                        td.number { (grouped(group.count)) }
-                        td { (span(figures.at.since(group.last_at))) " ago" }
-                    } } }
+        section.card {
+            h2 { "What is failing, and why" }
+            @if figures.failing.is_empty() { p.empty { "Nothing." } } @else { (failing::table(&figures.failing, figures.at)) }
+            @if !figures.dead.is_empty() {
+                p.note { "Dead in all: " @for group in &figures.dead {
+                    a.group href=(format!("/console/dead#{}", group.reason.as_str())) { (grouped(group.count)) " " (group.reason.as_str()) } " "
                 } }
             }
         }
     }
 }
 
-/// When the backlog is gone, in words.
-fn gone_in(pending: u64, time: Duration) -> String {
-    if pending == 0 { "now".to_owned() } else { span(time) }
+/// What the replica does that answers.
+fn replica(figures: &Figures, office: &Office) -> Markup {
+    let numbers = &figures.numbers;
+    html! {
+        section.card {
+            h2 { "This replica" }
+            dl.facts.wide {
+                dt { "Target" } dd.mono { (office.target) }
+                dt { "Limit used" } dd { (format!("{:.0} %", numbers.limit_used * 100.0)) " of " (rate(office.permitted().per_second())) " / s" }
+                dt { "In flight" } dd { (counted(numbers.in_flight, "attempt")) }
+                dt { "Since its start" } dd { (grouped(numbers.delivered)) " delivered, " (counted(numbers.retried, "attempt")) " repeated" }
+            }
+        }
+    }
 }
 
 /// A figure with its name and a note.
-fn card(label: &str, figure: &str, note: &str) -> Markup {
-    html! { div.card { div.label { (label) } div.figure { (figure) } div.note { (note) } } }
+fn card(id: &str, label: &str, figure: &str, class: &str, note: Markup) -> Markup {
+    html! { div.card id=(id) { div.label { (label) } div.figure.(class) { (figure) } div.note { (note) } } }
 }

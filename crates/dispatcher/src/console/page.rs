@@ -49,6 +49,42 @@ impl Place {
     }
 }
 
+/// How good what is told is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mood {
+    /// Neither good nor bad.
+    Plain,
+    /// As it shall be.
+    Good,
+    /// Somebody should look.
+    Warn,
+    /// Somebody must look.
+    Bad,
+}
+
+impl Mood {
+    /// The class that colours it, and its sign as a path in a square of 24.
+    const fn look(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Plain => ("plain", "M12 11v6M12 7v.5"),
+            Self::Good => ("good", "M7 12.5l3.5 3.5L17 9"),
+            Self::Warn => ("warn", "M12 7v6M12 16.5v.5"),
+            Self::Bad => ("bad", "M8.5 8.5l7 7M15.5 8.5l-7 7"),
+        }
+    }
+}
+
+/// A sentence that is read first, with its sign and its reason.
+pub(crate) fn verdict(mood: Mood, said: &str, why: Markup) -> Markup {
+    let (class, sign) = mood.look();
+    html! {
+        div.verdict.(class) role="status" {
+            svg.sign viewBox="0 0 24 24" aria-hidden="true" { circle cx="12" cy="12" r="11" {} path d=(sign) {} }
+            div { strong { (said) } div { (why) } }
+        }
+    }
+}
+
 /// A page for somebody who is signed in.
 pub(crate) fn page(operator: &Operator, place: Place, title: &str, content: Markup) -> HttpResponse {
     paged(StatusCode::OK, operator, place, title, content)
@@ -58,7 +94,7 @@ pub(crate) fn page(operator: &Operator, place: Place, title: &str, content: Mark
 fn paged(status: StatusCode, operator: &Operator, place: Place, title: &str, content: Markup) -> HttpResponse {
     let navigation = html! {
         header.top { div.in {
-            a.name href="/console/" { "Events Proxy" }
+            a.name href="/console/" { img src="/console/assets/icon.svg" width="24" height="24" alt=""; "Events Proxy" }
             nav aria-label="Console" {
                 @for other in Place::ALL {
                     @let (path, name) = other.link();
@@ -66,7 +102,7 @@ fn paged(status: StatusCode, operator: &Operator, place: Place, title: &str, con
                 }
             }
             form method="post" action="/console/sign-out" {
-                span { (operator.name) @if operator.role == auth::operator::Role::Viewer { " (viewer)" } }
+                span.who { (operator.name) @if operator.role == auth::operator::Role::Viewer { " (viewer)" } }
                 button.plain { "Sign out" }
             }
         } }

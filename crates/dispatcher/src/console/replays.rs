@@ -2,13 +2,17 @@
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
+use auth::operator::Role;
 use chassis::figures::grouped;
+use events_proxy_core::Moment;
 use maud::{Markup, html};
-use storage::{Choice, Of, Replay, ReplayState};
+use storage::{Choice, Replay, ReplayState};
 
+use super::live::follow;
+use super::order::described;
 use super::page::{Place, page, refused, trouble};
 use super::sign_in::turn_away;
-use super::timeline::span;
+use super::words::{ago, counted, span};
 use crate::operator::replays::{LISTED, Order, cancel_replay, order_replay};
 use crate::operator::{Office, Problem, may_act, signed_in};
 
@@ -19,25 +23,27 @@ pub(super) async fn list(request: HttpRequest, office: web::Data<Office>) -> Htt
         Ok(replays) => replays,
         Err(error) => return trouble(&session.operator, Place::Replays, &error),
     };
-    let now = office.clock.now();
-    let may_act = session.operator.role == auth::operator::Role::Operator;
+    let role = session.operator.role;
+    let runs = replays.iter().any(|replay| replay.state == ReplayState::Running);
     let content = html! {
-        h1 { "Replays" }
-        @if replays.is_empty() { div.card { p.soft { "None yet. A replay begins at " a href="/console/dead" { "the dead letters" } "." } } }
-        @for replay in &replays {
-            section.card id=(replay.id) {
-                h2 { span.tag.(replay.state.as_str()) { (replay.state.as_str()) } " " (chosen(&replay.choice)) }
-                progress max=(replay.chosen.max(1)) value=(replay.moved + replay.skipped) aria-label="moved" {}
-                p.soft {
-                    (grouped(replay.moved)) " of " (grouped(replay.chosen)) " are on their way again"
-                    @if replay.skipped > 0 { ", " (grouped(replay.skipped)) " cannot be sent" }
-                    ". Ordered by " (replay.operator) " " (span(now.since(replay.begun_at))) " ago, at " (replay.share_thousandths / 10) " % of the limit."
-                }
-                @if may_act && replay.state == ReplayState::Running { (cancel_form(replay)) }
-            }
+        div.title {
+            h1 { "Replays" }
+            @if runs { p.status aria-live="polite" { span data-live-status { "load the page again to see how far they are" } } }
         }
+        // Those that have ended do not change any more.
+        div data-live=[runs.then_some("/console/replays/live")] { (listed(&replays, office.clock.now(), role)) }
     };
     page(&session.operator, Place::Replays, "Replays", content)
+}
+
+/// `GET /console/replays/live`: the list again and again.
+pub(super) async fn events(request: HttpRequest, office: web::Data<Office>) -> HttpResponse {
+    let Ok(session) = signed_in(&request, &office) else { return HttpResponse::Unauthorized().finish() };
+    let role = session.operator.role;
+    follow(office, async move |office| {
+        let replays = office.store.replays(LISTED).await.ok()?;
+        Some(listed(&replays, office.clock.now(), role))
+    })
 }
 
 /// `POST /console/replays`.
@@ -67,6 +73,37 @@ fn answered(request: &HttpRequest, office: &Office, done: Result<Replay, Problem
     }
 }
 
+/// All of them, the newest first.
+fn listed(replays: &[Replay], now: Moment, role: Role) -> Markup {
+    html! {
+        @if replays.is_empty() { div.card { p.empty { "None yet. A replay begins at " a href="/console/dead" { "the dead letters" } "." } } }
+        @for replay in replays { (one(replay, now, role)) }
+    }
+}
+
+/// A replay.
+fn one(replay: &Replay, now: Moment, role: Role) -> Markup {
+    let handled = replay.moved + replay.skipped;
+    // What came later than the order is not meant by it, which goes without saying.
+    let choice = Choice { to: replay.choice.to.filter(|to| *to != replay.begun_at), ..replay.choice.clone() };
+    let took = replay.ended_at.unwrap_or(now).since(replay.begun_at);
+    html! {
+        section.card id=(replay.id) {
+            h2 { span.tag.(replay.state.as_str()) { (replay.state.as_str()) } " " (described(&choice)) }
+            progress max=(replay.chosen.max(1)) value=(handled) aria-label="how far it is" {}
+            p {
+                b { (grouped(replay.moved)) " of " (counted(replay.chosen, "event")) } " on the way again"
+                @if replay.skipped > 0 { ", " (grouped(replay.skipped)) " that cannot be sent" }
+            }
+            p.soft {
+                "Ordered by " bdi { (replay.operator) } " " (ago(replay.begun_at, now)) ", at " (replay.share_thousandths / 10) " % of the limit; "
+                @if replay.ended_at.is_some() { "took " (span(took)) } @else { "runs since " (span(took)) } "."
+            }
+            @if role == Role::Operator && replay.state == ReplayState::Running { (cancel_form(replay)) }
+        }
+    }
+}
+
 /// The order to cancel a replay.
 fn cancel_form(replay: &Replay) -> Markup {
     html! {
@@ -74,17 +111,4 @@ fn cancel_form(replay: &Replay) -> Markup {
             button.danger { "Cancel" }
         }
     }
-}
-
-/// What a replay chose, in words.
-fn chosen(choice: &Choice) -> String {
-    let mut words = vec![match choice.of {
-        Of::Dead => "dead letters".to_owned(),
-        Of::Parked => "parked events".to_owned(),
-    }];
-    words.extend(choice.reason.map(|reason| format!("{} ", reason.as_str())));
-    words.extend(choice.source_id.as_ref().map(|source| format!("of {}", source.as_str())));
-    words.extend(choice.event_id.as_ref().map(|event| format!("with the id {}", event.as_str())));
-    words.extend(choice.name.as_ref().map(|name| format!("named {name}")));
-    words.join(", ")
 }

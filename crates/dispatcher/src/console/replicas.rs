@@ -6,6 +6,7 @@ use maud::html;
 
 use super::page::{Place, page, trouble};
 use super::sign_in::turn_away;
+use super::words::counted;
 use crate::operator::{Office, signed_in};
 
 /// `GET /console/replicas`.
@@ -18,20 +19,21 @@ pub(super) async fn replicas(request: HttpRequest, office: web::Data<Office>) ->
     let mut owners: Vec<&str> = partitions.iter().filter_map(|row| row.owner.as_deref()).collect();
     owners.sort_unstable();
     owners.dedup();
+    let count = |count: usize, thing: &str| counted(u64::try_from(count).unwrap_or(u64::MAX), thing);
     let content = html! {
-        h1 { "Replicas and partitions" }
-        div.card {
-            h2 { (owners.len()) " dispatchers own " (partitions.len()) " partitions of " span.mono { (office.topic) } }
+        h1 { "Replicas" }
+        section.card {
+            h2 { (count(owners.len(), "dispatcher")) ", " (count(partitions.len(), "partition")) " of " span.mono { (office.topic) } }
             p.soft { "A partition has one owner at a time. Its epoch rises with each change of the owner; a commit under an old one writes nothing." }
-            div.scroll { table {
-                thead { tr { th.number { "partition" } th { "owner" } th.number { "epoch" } th.number { "next offset" } th.number { "end" } th.number { "not settled" } } }
+            @if partitions.is_empty() { p.empty { "None yet." } } @else { table.stack {
+                thead { tr { th.number { "Partition" } th { "Owner" } th.number { "Not settled" } th.number { "Next offset" } th.number { "End" } th.number { "Epoch" } } }
                 tbody { @for row in &partitions { tr {
-                    td.number { (row.partition) }
-                    td.mono { @if let Some(owner) = &row.owner { (owner) } @else { span.tag.warn { "nobody" } } }
-                    td.number { (row.epoch) }
-                    td.number { (grouped(row.next_offset)) }
-                    td.number { (grouped(row.high_watermark)) }
-                    td.number { (grouped(row.high_watermark.saturating_sub(row.next_offset))) }
+                    td.number data-label="Partition" { (row.partition) }
+                    td.mono data-label="Owner" { @if let Some(owner) = &row.owner { (owner) } @else { span.tag.warn { "nobody" } } }
+                    td.number data-label="Not settled" { (grouped(row.high_watermark.saturating_sub(row.next_offset))) }
+                    td.number data-label="Next offset" { (grouped(row.next_offset)) }
+                    td.number data-label="End" { (grouped(row.high_watermark)) }
+                    td.number data-label="Epoch" { (row.epoch) }
                 } } }
             } }
         }

@@ -7,7 +7,7 @@ use storage::{Found, JournalRow};
 
 use super::page::{Place, page, refused, trouble};
 use super::sign_in::turn_away;
-use super::timeline::span;
+use super::words::{ago, plain};
 use crate::operator::events::{Asked, cursor};
 use crate::operator::{Office, signed_in};
 
@@ -26,16 +26,19 @@ pub(super) async fn search(request: HttpRequest, asked: web::Query<Asked>, offic
     let content = html! {
         h1 { "Events" }
         (form(&asked))
-        div.card { div.scroll { table {
-            thead { tr { th { "received" } th { "source" } th { "id" } th { "name" } th { "state" } th.number { "attempts" } } }
-            tbody {
-                @for row in &rows { (line(row, now)) }
-                @if rows.is_empty() { tr { td colspan="6" { span.soft { "Nothing matches. The journal follows acceptance within about a second." } } } }
+        div.card {
+            @if rows.is_empty() {
+                p.empty { "Nothing matches. The journal follows acceptance within about a second." }
+            } @else {
+                table.stack {
+                    thead { tr { th { "Event" } th { "State" } th { "Name" } th { "Source" } th.number { "Attempts" } th { "Received" } } }
+                    tbody { @for row in &rows { (line(row, now)) } }
+                }
             }
-        } }
-        @if let Some(next) = &next {
-            div.pages { a href=(further(&asked, &cursor(next))) rel="next" { "Older ones →" } }
-        } }
+            @if let Some(next) = &next {
+                div.pages { a href=(further(&asked, &cursor(next))) rel="next" { "Older ones →" } }
+            }
+        }
     };
     page(&session.operator, Place::Events, "Events", content)
 }
@@ -45,9 +48,9 @@ fn form(asked: &Asked) -> Markup {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     html! {
         form.filter role="search" {
-            label { "Event or trace id" input name="id" value=(text(&asked.id)) maxlength="128" size="34"; }
-            label { "Source" input name="source" value=(text(&asked.source)) maxlength="128" size="14"; }
-            label { "Name" input name="name" value=(text(&asked.name)) maxlength="1000" size="14"; }
+            label.long { "Event or trace id" input name="id" value=(text(&asked.id)) maxlength="128"; }
+            label { "Source" input name="source" value=(text(&asked.source)) maxlength="128"; }
+            label { "Name" input name="name" value=(text(&asked.name)) maxlength="1000"; }
             label { "State" select name="state" {
                 option value="" { "any" }
                 @for state in State::ALL { option value=(state.as_str()) selected[asked.state.as_deref() == Some(state.as_str())] { (state.as_str()) } }
@@ -64,12 +67,12 @@ fn form(asked: &Asked) -> Markup {
 /// A row of the list.
 fn line(row: &JournalRow, now: events_proxy_core::Moment) -> Markup {
     html! { tr {
-        td title=(row.received_at) { (span(now.since(row.received_at))) " ago" }
-        td { bdi { (row.source_id.as_str()) } }
-        td.mono { a href=(link(row)) { bdi { (row.event_id.as_str()) } } }
-        td { bdi { (shortened(&row.name)) } }
-        td { span.tag.(row.state.as_str()) { (row.state.as_str()) } @if let Some(reason) = row.dead_reason { " " span.soft { (reason.as_str()) } } }
-        td.number { (row.attempts.len()) }
+        td.mono data-label="Event" { a href=(link(row)) { bdi { (plain(row.event_id.as_str())) } } }
+        td data-label="State" { span.tag.(row.state.as_str()) { (row.state.as_str()) } @if let Some(reason) = row.dead_reason { " " span.soft { (reason.as_str()) } } }
+        td data-label="Name" { bdi { (shortened(&row.name)) } }
+        td data-label="Source" { bdi { (plain(row.source_id.as_str())) } }
+        td.number data-label="Attempts" { (row.attempts.len()) }
+        td.nowrap data-label="Received" { (ago(row.received_at, now)) }
     } }
 }
 
@@ -100,10 +103,11 @@ pub(super) fn encoded(text: &str) -> String {
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
-/// The beginning of a long text.
-fn shortened(text: &str) -> String {
+/// The beginning of a long text, with nothing hidden in it.
+pub(super) fn shortened(text: &str) -> String {
     const SHOWN: usize = 80;
-    if text.chars().count() <= SHOWN { text.to_owned() } else { text.chars().take(SHOWN).chain(['…']).collect() }
+    let text = plain(text);
+    if text.chars().count() <= SHOWN { text.into_owned() } else { text.chars().take(SHOWN).chain(['…']).collect() }
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ fn to_the_door(cookie: &actix_web::cookie::Cookie<'_>) -> HttpResponse {
 fn door(problem: Option<&Problem>) -> Markup {
     html! {
         main id="content" { div.sign-in {
-            h1 { "Events Proxy" }
+            h1 { img src="/console/assets/icon.svg" width="32" height="32" alt=""; "Events Proxy" }
             div.card { form method="post" action="/console/sign-in" {
                 @if let Some(problem) = problem { div.alert role="alert" { (problem) } }
                 label { "Name" input name="name" autocomplete="username" required autofocus maxlength="128"; }

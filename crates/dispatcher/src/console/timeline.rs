@@ -6,7 +6,7 @@
 //! waited  │  ████████████████████████████████████      │  4 min 2 s
 //! attempt │                                      █     │  12 ms, delivered
 //! ```
-//! A part that is too short to be seen is drawn as wide as can be seen; its label tells the truth.
+//! A part that is too short to be seen is drawn as wide as can be seen; the words beside it tell the truth.
 
 use std::time::Duration;
 
@@ -14,16 +14,14 @@ use events_proxy_core::{Attempt, Moment, Outcome};
 use maud::{Markup, html};
 use storage::JournalRow;
 
-/// The width of the drawing, of its labels at both sides, and the height of a row, in its own units.
-const WIDTH: f64 = 900.0;
-/// Where the bars begin.
-const LEFT: f64 = 150.0;
-/// Where they end.
-const RIGHT: f64 = 730.0;
-/// The height of a row.
-const ROW: f64 = 26.0;
+use super::words::span;
+
+/// The drawing's size in its own units; the page stretches it.
+const SIZE: (f64, f64) = (1_000.0, 10.0);
 /// The narrowest bar.
-const BAR_MIN: f64 = 2.5;
+const BAR_MIN: f64 = 4.0;
+/// Into how many parts the scale divides the whole time.
+const MARKS: u32 = 4;
 
 /// What kind of time a part is; also the class that colours it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,20 +72,27 @@ impl Part {
 pub(crate) fn timeline(row: &JournalRow, now: Moment) -> Markup {
     let parts = parts(row, now);
     let (first, last) = (row.received_at, parts.iter().map(|part| part.to).max().unwrap_or(now));
-    let whole = last.since(first).as_secs_f64().max(1e-6);
-    let x = |moment: Moment| LEFT + (RIGHT - LEFT) * (moment.since(first).as_secs_f64() / whole).clamp(0.0, 1.0);
-    let height = ROW * f64::from(u32::try_from(parts.len()).unwrap_or(u32::MAX)) + 6.0;
+    let whole = last.since(first);
+    let scale = SIZE.0 / whole.as_secs_f64().max(1e-6);
+    let x = |moment: Moment| (moment.since(first).as_secs_f64() * scale).min(SIZE.0 - BAR_MIN);
+    let waited: Duration = parts.iter().filter(|part| part.kind == Kind::Wait).map(Part::took).sum();
     html! {
-        svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-label=(told(&parts)) {
-            @for edge in [LEFT, RIGHT] { line.axis x1=(edge) x2=(edge) y1="0" y2=(height) {} }
-            @for (place, part) in (0_u32..).zip(&parts) {
-                @let y = f64::from(place) * ROW + 4.0;
-                @let from = x(part.from).min(RIGHT - BAR_MIN);
-                text x="0" y=(y + 14.0) { (part.label) }
-                rect class=(part.kind.class()) x=(tenth(from)) y=(y) width=(tenth((x(part.to) - from).max(BAR_MIN))) height="18" rx="2" {}
-                text x=(RIGHT + 12.0) y=(y + 14.0) { (span(part.took())) }
-            }
+        p { b { (span(whole)) } " since its receipt: " (span(waited)) " waiting, " (span(whole.saturating_sub(waited))) " at work." }
+        ul.legend {
+            li { span.swatch.work {} "at work" } li { span.swatch.wait {} "waiting" }
+            li { span.swatch.fail {} "failed attempt" } li { span.swatch.good {} "delivered" }
         }
+        ol.timeline {
+            @for part in &parts { li {
+                span.what { (part.label) }
+                svg viewBox=(format!("0 0 {} {}", SIZE.0, SIZE.1)) preserveAspectRatio="none" aria-hidden="true" {
+                    @for mark in 0..=MARKS { @let x = SIZE.0 * f64::from(mark) / f64::from(MARKS); line.axis x1=(x) x2=(x) y1="0" y2=(SIZE.1) {} }
+                    rect.(part.kind.class()) x=(tenth(x(part.from))) y="1" width=(tenth((part.took().as_secs_f64() * scale).max(BAR_MIN))) height="8" {}
+                }
+                span.took { (span(part.took())) }
+            } }
+        }
+        div.scale aria-hidden="true" { span { "0" } @for mark in 1..=MARKS { span { (span(whole * mark / MARKS)) } } }
     }
 }
 
@@ -132,26 +137,6 @@ const fn kind(attempt: &Attempt) -> Kind {
     }
 }
 
-/// The parts in words.
-fn told(parts: &[Part]) -> String {
-    parts.iter().map(|part| format!("{}: {}", part.label, span(part.took()))).collect::<Vec<_>>().join("; ")
-}
-
-/// A time in its largest units.
-pub(crate) fn span(time: Duration) -> String {
-    let micros = time.as_micros();
-    match time.as_secs() {
-        0 if micros < 1_000 => format!("{micros} µs"),
-        0 if micros < 10_000 => format!("{}.{} ms", micros / 1_000, micros / 100 % 10),
-        0 => format!("{} ms", time.as_millis()),
-        seconds @ 1..10 => format!("{seconds}.{} s", time.subsec_millis() / 100),
-        seconds @ 10..60 => format!("{seconds} s"),
-        seconds @ 60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        seconds @ 3600..86400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
-        seconds => format!("{} d {} h", seconds / 86400, seconds / 3600 % 24),
-    }
-}
-
 /// A coordinate to a tenth.
 fn tenth(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
@@ -164,7 +149,7 @@ mod tests {
     use events_proxy_core::{Attempt, EventId, Moment, Outcome, SourceId, State};
     use storage::JournalRow;
 
-    use super::{Kind, parts, span, timeline};
+    use super::{Kind, parts, timeline};
 
     /// So many milliseconds after the first moment.
     fn at(millis: u64) -> Moment {
@@ -221,17 +206,11 @@ mod tests {
     }
 
     #[test]
-    fn the_drawing_tells_the_same_in_words() {
+    fn the_drawing_is_to_scale_and_says_in_words_what_it_shows() {
         let drawn = timeline(&row(), at(99_000)).into_string();
-        assert!(drawn.contains("aria-label=\"accept: 1.0 ms; publish: 3.0 ms; wait on the topic: 59 s;"), "{drawn}");
-    }
-
-    #[test]
-    fn times_read_as_people_say_them() {
-        for (millis, said) in
-            [(0, "0 µs"), (2, "2.0 ms"), (250, "250 ms"), (1_500, "1.5 s"), (61_000, "1 min 1 s"), (90_000_000, "1 d 1 h")]
-        {
-            assert_eq!(span(Duration::from_millis(millis)), said);
-        }
+        assert!(drawn.contains("<b>1 min 1 s</b> since its receipt: 1 min 1 s waiting, 24 ms at work."), "{drawn}");
+        // 59.996 of 61.910 seconds, on a scale of 1,000.
+        let waited = "<rect class=\"wait\" x=\"0.1\" y=\"1\" width=\"969.1\" height=\"8\"></rect></svg><span class=\"took\">59 s</span>";
+        assert!(drawn.contains(waited), "{drawn}");
     }
 }

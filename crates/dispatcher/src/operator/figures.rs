@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use chassis::clock::Clock;
 use chassis::lifecycle::{Cause, sentence};
-use events_proxy_core::Moment;
+use events_proxy_core::{Moment, State};
 use serde::Serialize;
-use storage::{Balance, DeadGroup, Limit, Store};
+use storage::{Balance, DeadGroup, JournalRow, Limit, Search, Store};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const IDLE_INTERVALS: u32 = 5;
 /// How many points a curve has.
 const POINTS: usize = 180;
+/// How many events of each failing state are told of.
+const FAILING: u32 = 4;
 /// Over how many samples a rate is taken.
 const SPAN: usize = 10;
 
@@ -47,12 +49,23 @@ pub(crate) struct Figures {
     pub(crate) balance: Balance,
     /// When the oldest unfinished event was received.
     pub(crate) oldest: Option<Moment>,
-    /// Records that came per second, oldest first.
-    pub(crate) arriving: Vec<f64>,
-    /// Records settled per second, oldest first.
-    pub(crate) settling: Vec<f64>,
+    /// The newest of those that are parked or dead.
+    pub(crate) failing: Vec<JournalRow>,
+    /// Rates over all partitions, oldest first.
+    pub(crate) rates: Vec<Rates>,
     /// What this replica counted.
     pub(crate) numbers: Numbers,
+}
+
+/// Rates at one moment, per second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Rates {
+    /// When.
+    pub(crate) at: Moment,
+    /// Records that came.
+    pub(crate) arriving: f64,
+    /// Records that were settled.
+    pub(crate) settling: f64,
 }
 
 /// What the target permits.
@@ -121,8 +134,8 @@ impl Figures {
             dead: Vec::new(),
             balance: Balance::default(),
             oldest: None,
-            arriving: Vec::new(),
-            settling: Vec::new(),
+            failing: Vec::new(),
+            rates: Vec::new(),
             numbers: Numbers::default(),
         }
     }
@@ -176,6 +189,11 @@ impl Watch {
         let numbers: Vec<u32> = partitions.iter().map(|row| row.partition).collect();
         let waiting = self.store.waiting(&self.topic, &numbers).await?;
         let (dead, oldest) = (self.store.dead_groups().await?, self.store.oldest_pending().await?);
+        let mut failing = Vec::new();
+        for state in [State::Parked, State::Dead] {
+            let newest = Search { state: Some(state), limit: FAILING, ..Search::default() };
+            failing.extend(self.store.search(&newest).await?.rows);
+        }
         let come: u64 = partitions.iter().map(|row| row.high_watermark.max(row.next_offset)).sum();
         let settled: u64 = partitions.iter().map(|row| row.next_offset).sum();
         if samples.len() == POINTS {
@@ -188,22 +206,23 @@ impl Watch {
             parked: waiting.values().map(|waiting| waiting.events).sum(),
             dead,
             oldest,
-            arriving: rates(samples, |sample| sample.come),
-            settling: rates(samples, |sample| sample.settled),
+            failing,
+            rates: rates(samples),
             ..known
         })
     }
 }
 
-/// A counter's growth per second at each sample, oldest first. Owners tell where they are every few seconds, so it is
+/// The counters' growth per second at each sample, oldest first. Owners tell where they are every few seconds, so it is
 /// taken over a longer span than that.
-fn rates(samples: &VecDeque<Sample>, counter: impl Fn(&Sample) -> u64) -> Vec<f64> {
-    let rate = |(place, after): (usize, &Sample)| {
+fn rates(samples: &VecDeque<Sample>) -> Vec<Rates> {
+    let at = |(place, after): (usize, &Sample)| {
         let before = samples.get(place.saturating_sub(SPAN))?;
-        let grown = u32::try_from(counter(after).saturating_sub(counter(before))).unwrap_or(u32::MAX);
-        Some(f64::from(grown) / after.at.since(before.at).as_secs_f64().max(1e-3))
+        let seconds = after.at.since(before.at).as_secs_f64().max(1e-3);
+        let rate = |from: u64, to: u64| f64::from(u32::try_from(to.saturating_sub(from)).unwrap_or(u32::MAX)) / seconds;
+        Some(Rates { at: after.at, arriving: rate(before.come, after.come), settling: rate(before.settled, after.settled) })
     };
-    samples.iter().enumerate().skip(1).filter_map(rate).collect()
+    samples.iter().enumerate().skip(1).filter_map(at).collect()
 }
 
 #[cfg(test)]
@@ -218,7 +237,8 @@ mod tests {
     fn a_rate_is_growth_over_the_span_that_passed() {
         let sample = |second, settled| Sample { at: Moment::from_micros(0).plus(Duration::from_secs(second)), come: 0, settled };
         let samples = [sample(0, 10), sample(2, 30), sample(3, 30)].into();
-        assert_eq!(rates(&samples, |sample| sample.settled), [10.0, 20.0 / 3.0]);
+        let settling: Vec<f64> = rates(&samples).iter().map(|rates| rates.settling).collect();
+        assert_eq!(settling, [10.0, 20.0 / 3.0]);
     }
 
     #[test]

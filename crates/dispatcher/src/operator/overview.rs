@@ -22,8 +22,8 @@ pub(super) async fn overview(request: HttpRequest, office: web::Data<Office>) ->
         "permitted": permitted,
         "permittedPerSecond": permitted.per_second(),
         "drainsInSeconds": permitted.drain_time(pending).as_secs(),
-        "arrivingPerSecond": figures.arriving.last(),
-        "settlingPerSecond": figures.settling.last(),
+        "arrivingPerSecond": figures.rates.last().map(|rates| rates.arriving),
+        "settlingPerSecond": figures.rates.last().map(|rates| rates.settling),
         "replica": {
             "inFlight": figures.numbers.in_flight,
             "delivered": figures.numbers.delivered,

@@ -25,11 +25,11 @@ async fn every_page_is_readable_in_both_schemes_on_a_desk_and_on_a_phone() {
         scene.open(page).await;
         wrong.extend(scene.judge(name).await);
     }
+    scene.send("payment-1", STUMBLING).await;
     for number in 0..40 {
         let name = if number % 9 == 4 { REFUSED } else { TAKEN };
         scene.send(&format!("order-{number}"), name).await;
     }
-    scene.send("payment-1", STUMBLING).await;
     scene.send("stock-1", FAILING).await;
     until("the last event is parked", async || state(&scene, "stock-1").await == "parked").await;
     for (name, page) in [
@@ -43,6 +43,9 @@ async fn every_page_is_readable_in_both_schemes_on_a_desk_and_on_a_phone() {
         ("replicas", "replicas"),
     ] {
         scene.open(page).await;
+        if name == "overview" {
+            scene.browser.reads("#dead .figure", "4").await;
+        }
         wrong.extend(scene.judge(name).await);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -71,30 +74,21 @@ async fn an_operator_signs_in_watches_repairs_and_leaves() {
         assert_eq!(browser.run(focus).await, stop);
     }
 
-    browser.run("window.loaded = 'once'").await;
-    for number in 0..20 {
-        scene.send(&format!("order-{number}"), if number % 5 == 0 { REFUSED } else { TAKEN }).await;
-    }
-    scene.send("stock-1", FAILING).await;
-    browser.reads("[data-live-status]", "live").await;
-    browser.reads(".verdict", "some events are dead").await;
-    browser.reads("tbody td.number", "4").await;
-    browser.reads(".grid .figure", "1").await;
-    assert_eq!(browser.run("return window.loaded").await, "once", "the figures came without loading the page again");
+    watches(&scene).await;
+    scene.mend();
+    replays_all(&scene).await;
 
-    until("its attempts failed", async || state(&scene, "stock-1").await == "parked").await;
     scene.open("events/source-1/stock-1").await;
     assert_eq!(browser.run("return document.querySelectorAll('tbody tr').length").await, 3, "its attempts");
-    assert!(browser.run("return document.querySelectorAll('svg rect').length").await.as_u64().unwrap() >= 6, "its timeline");
+    assert!(browser.run("return document.querySelectorAll('.timeline rect').length").await.as_u64().unwrap() >= 6, "its timeline");
     browser.reads("pre", "•••").await;
-    scene.mend();
-    browser.click("main form button").await;
+    browser.click(".verdict button").await;
     assert!(browser.dialogue().await.unwrap().contains("Send this event"), "it asks first");
     browser.agree().await;
     until("the parked event is delivered", async || state(&scene, "stock-1").await == "delivered").await;
 
     scene.open("replicas").await;
-    browser.reads("h2", "1 dispatchers own 1 partitions").await;
+    browser.reads("h2", "1 dispatcher, 1 partition").await;
     browser.click("header form button").await;
     until("the door is shown", async || scene.shows("sign-in").await).await;
     scene.open("").await;
@@ -102,6 +96,53 @@ async fn an_operator_signs_in_watches_repairs_and_leaves() {
     assert_eq!(browser.complaints().await, Vec::<Value>::new());
     scene.browser.close().await;
     drop(machine);
+}
+
+/// Sends events, of which 10 are refused and one fails, and sees it on the overview without loading the page again.
+async fn watches(scene: &Scene) {
+    let browser = &scene.browser;
+    browser.run("window.loaded = 'once'").await;
+    for number in 0..20 {
+        scene.send(&format!("order-{number}"), if number % 2 == 0 { REFUSED } else { TAKEN }).await;
+    }
+    scene.send("stock-1", FAILING).await;
+    browser.reads("[data-live-status]", "live").await;
+    browser.reads(".verdict", "10 events are dead").await;
+    browser.reads("#dead .figure", "10").await;
+    browser.reads("#pending .figure", "1").await;
+    browser.reads(".stack", "the stock's database is being moved").await;
+    browser.run("document.querySelector('#dead a').focus()").await;
+    let waited = browser.text("#oldest .figure").await;
+    until("the oldest event's age grows", async || browser.text("#oldest .figure").await != waited).await;
+    assert_eq!(browser.run("return document.activeElement.getAttribute('href')").await, "/console/dead", "the focus stays");
+    assert_eq!(browser.run("return window.loaded").await, "once", "the figures came without loading the page again");
+}
+
+/// Counts what a replay would take, begins it and sees it end without loading the page again.
+async fn replays_all(scene: &Scene) {
+    let browser = &scene.browser;
+    scene.open("dead").await;
+    browser.write("#refused [name=sourceId]", "nobody").await;
+    browser.click("#refused button").await;
+    browser.reads(".verdict", "No event matches").await;
+    scene.open("dead").await;
+    browser.write("#refused [name=name]", REFUSED).await;
+    browser.write("#refused [name=sharePercent]", "40").await;
+    browser.click("#refused button").await;
+    browser.reads(".verdict", "10 events would be sent again").await;
+    assert_eq!(scene.judge("replay-counted").await, Vec::<String>::new());
+    assert_eq!(state(scene, "order-0").await, "dead", "counting does nothing");
+    browser.click("main form button").await;
+    browser.reads("h2", "running").await;
+    browser.run("window.loaded = 'once'").await;
+    until("some have moved", async || !browser.text("section b").await.starts_with("0 ")).await;
+    assert_eq!(scene.judge("replay-running").await, Vec::<String>::new());
+    browser.reads("h2", "done").await;
+    browser.reads("section", "10 of 10 events on the way again").await;
+    assert_eq!(browser.run("return window.loaded").await, "once", "it was seen to end without loading the page again");
+    for number in (0..20).step_by(2) {
+        until("each event is delivered", async || state(scene, &format!("order-{number}")).await == "delivered").await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,6 +189,7 @@ async fn what_events_hold_does_nothing_but_stand_there() {
     for (place, (id, link)) in links.iter().enumerate() {
         scene.browser.open(link).await;
         assert_eq!(scene.browser.run("return document.querySelector('h1 bdi').textContent").await, *id);
+        assert!(!scene.browser.text("body").await.contains('\u{202e}'), "nothing turns the direction of what is read");
         wrong.extend(stand_still(&scene, &format!("hostile-event-{place}")).await);
     }
     let order = json!({ "name": image });

@@ -77,7 +77,7 @@ const faults = () => {
     must(named(control), `no name: ${control.outerHTML.slice(0, 120)}`);
   }
   for (const drawing of all("svg, img")) {
-    must(drawing.ariaHidden === "true" || drawing.alt || (drawing.getAttribute("role") === "img" && drawing.ariaLabel), `no name: ${called(drawing)}`);
+    must(drawing.ariaHidden === "true" || drawing.hasAttribute("alt") || (drawing.getAttribute("role") === "img" && drawing.ariaLabel), `no name: ${called(drawing)}`);
   }
   for (const table of all("table")) must(table.querySelector("th"), "a table has no headings");
   const ids = all("[id]").map((element) => element.id);

@@ -1,6 +1,6 @@
 //! What an operator may come upon: a system at work, with a target that takes most events, refuses some and fails at others.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ use crate::support::{Source, listener};
 pub(crate) const REFUSED: &str = "order cancelled";
 /// Events of this name are met by an outage until the target is mended.
 pub(crate) const FAILING: &str = "stock counted";
-/// The first attempt of an event of this name fails.
+/// The first two attempts of an event of this name fail.
 pub(crate) const STUMBLING: &str = "payment captured";
 /// Events of this name are taken.
 pub(crate) const TAKEN: &str = "order placed";
@@ -30,18 +30,26 @@ pub(crate) const WIDTHS: [u32; 2] = [1280, 390];
 struct Moods {
     /// Whether it takes everything by now.
     mended: AtomicBool,
-    /// Events that have stumbled.
-    stumbled: Mutex<HashSet<String>>,
+    /// How often events have stumbled.
+    stumbled: Mutex<HashMap<String, u32>>,
 }
 
 impl Moods {
+    /// Whether an event stumbles once more.
+    fn stumbles(&self, id: &str) -> bool {
+        let mut stumbled = self.stumbled.lock().unwrap();
+        let times = stumbled.entry(id.to_owned()).or_default();
+        *times += 1;
+        *times <= 2
+    }
+
     /// Answers a call.
     fn answer(&self, call: &Value) -> HttpResponse {
         let event = &call["variables"]["input"];
         let id = event["id"].as_str().unwrap();
         let mended = self.mended.load(Ordering::Relaxed);
         match event["name"].as_str().unwrap() {
-            STUMBLING if self.stumbled.lock().unwrap().insert(id.to_owned()) => HttpResponse::BadGateway().body("no upstream answers"),
+            STUMBLING if self.stumbles(id) => HttpResponse::ServiceUnavailable().body("the bank does not answer"),
             FAILING if !mended => HttpResponse::ServiceUnavailable().body("the stock's database is being moved"),
             name if !mended && (name == REFUSED || name.contains('<')) => HttpResponse::Ok().json(json!({
                 "errors": [{ "message": format!("{name}: the order is closed"), "extensions": { "code": "BAD_USER_INPUT" } }],
