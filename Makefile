@@ -1,6 +1,6 @@
 # The commands of this repository. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench chaos chaos-dispatch simulate images check-shipping check-cluster up down
+.PHONY: help run test lint bench chaos chaos-dispatch simulate images pictures check-shipping check-cluster up down
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -40,6 +40,10 @@ down: ## stop them
 
 images: ## build the images, with an engine or without one
 	infra/images/build
+
+pictures: ## take the pictures of the console in the README anew
+	cargo build --workspace
+	cargo test --workspace --test it -- --ignored pictures_of_the_readme
 
 check-shipping: ## check chart, alerts, Terraform, workflows and scripts
 	infra/check/run

@@ -4,6 +4,7 @@
 //! `target/screenshots`.
 
 mod browser;
+mod pictures;
 mod scene;
 
 use serde_json::{Value, json};
