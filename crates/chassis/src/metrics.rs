@@ -16,7 +16,7 @@ use opentelemetry_sdk::metrics::{Aggregation, Instrument, InstrumentKind, SdkMet
 use prometheus::TextEncoder;
 
 use exemplars::Exemplars;
-use table::SPAN;
+use table::{AT, SPAN};
 
 use crate::telemetry::{Ended, Spans};
 
@@ -35,6 +35,28 @@ pub const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; char
 /// The bounds of buckets of seconds.
 const SECONDS: [f64; 20] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.18, 0.25, 0.4, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0];
+
+/// Where an event is passed: what lies before it is done with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passing {
+    /// The spool let go of it.
+    Spool,
+    /// The topic's offset moved over it.
+    Topic,
+}
+
+impl Passing {
+    /// Both of them.
+    const ALL: [Self; 2] = [Self::Spool, Self::Topic];
+
+    /// Its word in labels.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Spool => "spool",
+            Self::Topic => "topic",
+        }
+    }
+}
 
 /// The instruments of a process. Cheap to clone; clones share the instruments.
 #[derive(Debug, Clone)]
@@ -72,6 +94,11 @@ impl Registry {
     #[must_use]
     pub fn meter(&self, families: &'static [Family]) -> Meter {
         Meter::new((self.provider.meter("events-proxy"), self.exemplars.clone()), families)
+    }
+
+    /// Tells how many events are unaccounted for at one place.
+    pub fn unaccounted(&self, at: Passing, read: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.meter(FAMILIES).gauges("events.unaccounted", move |gauge| gauge.observe(whole(read()), &[AT.is(at.as_str())]));
     }
 
     /// Measures the requests of a listener, as its outermost middleware.

@@ -6,13 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chassis::lifecycle::{Cause, sentence};
-use chassis::metrics::{Registry, whole};
-use opentelemetry::KeyValue;
+use chassis::metrics::{Passing, Registry};
 use storage::{Balance, Store};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-
-use crate::metrics::FAMILIES;
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -28,8 +25,7 @@ impl Audit {
     pub(crate) fn new(registry: &Registry) -> Self {
         let audit = Self::default();
         let told = audit.clone();
-        let observed = move || whole(told.found().unaccounted());
-        registry.meter(FAMILIES).gauges("events.unaccounted", move |gauge| gauge.observe(observed(), &[KeyValue::new("at", "topic")]));
+        registry.unaccounted(Passing::Topic, move || told.found().unaccounted());
         audit
     }
 

@@ -3,8 +3,7 @@
 use anyhow::{Context, bail};
 use broker::log::offline::{self, Finding};
 use broker::log::{self, Log, OpenError};
-use chassis::metrics::{Registry, whole};
-use opentelemetry::KeyValue;
+use chassis::metrics::{Passing, Registry, whole};
 use tokio::time::Instant;
 
 use crate::metrics::{FAMILIES, Metrics};
@@ -78,6 +77,5 @@ pub(crate) fn observe(spool: &Log, progress: &Progress, (metrics, registry): (&M
     meter.gauge("spool.unpublished", move || whole(waiting.unpublished(log.bounds().end)));
     let (progress, metrics) = (progress.clone(), metrics.clone());
     // In this order: what the spool let go of has been counted before.
-    let unaccounted = move || progress.let_go().saturating_sub(metrics.ended());
-    meter.gauges("events.unaccounted", move |gauge| gauge.observe(whole(unaccounted()), &[KeyValue::new("at", "spool")]));
+    registry.unaccounted(Passing::Spool, move || progress.let_go().saturating_sub(metrics.ended()));
 }

@@ -1,5 +1,6 @@
 //! The families that every process tells, each declared once: instruments and the reference are made of this table.
 
+use super::Passing;
 use super::family::{Family, Label};
 use super::sources::Event;
 use crate::telemetry::Ended;
@@ -26,6 +27,8 @@ pub(super) const SOURCE: Label = Label::like("source", "an account's id; `other`
 pub(super) const EVENT: Label = Label::of("outcome", || Event::ALL.map(Event::as_str).to_vec());
 /// What became of a span.
 pub(super) const SPAN: Label = Label::of("outcome", || Ended::ALL.map(Ended::as_str).to_vec());
+/// Where an event was passed.
+pub(super) const AT: Label = Label::of("at", || Passing::ALL.map(Passing::as_str).to_vec());
 
 /// The families of every process.
 pub const FAMILIES: &[Family] = &[
@@ -33,5 +36,11 @@ pub const FAMILIES: &[Family] = &[
         .by(&[METHOD, STATUS, ROUTE]),
     Family::counter("source.events", "Events by their source: ingest accepts and refuses them, the dispatcher tells the rest")
         .by(&[SOURCE, EVENT]),
+    Family::gauge(
+        "events.unaccounted",
+        "Events that were passed without a stored end, or whose row is gone; 0, or something is wrong. Ingest judges its spool, \
+         each dispatcher all partitions of the topic",
+    )
+    .by(&[AT]),
     Family::counter("trace.spans", "Finished spans, by whether they were exported; not told where no receiver is set").by(&[SPAN]),
 ];

@@ -19,9 +19,6 @@ pub(super) const RESERVED: Label = Label::of("outcome", || Reserved::ALL.map(Res
 /// Which partition.
 pub(crate) const PARTITION: Label = Label::like("partition", "a partition's number, 0 to 1023");
 
-/// Where an event was passed.
-pub(super) const AT: Label = Label::of("at", || vec!["spool", "topic"]);
-
 /// The families of the dispatcher, in the order of an event's path.
 pub const FAMILIES: &[Family] = &[
     Family::gauge("dispatch.partitions.owned", "Partitions that this replica works on"),
@@ -55,6 +52,4 @@ pub const FAMILIES: &[Family] = &[
     Family::histogram("settle.duration", "Time of one commit of how events ended"),
     Family::counter("commit.failures", "Commits that the storage did not take; each is tried again"),
     Family::counter("commits.fenced", "Commits under an epoch that was over; nothing of them was written"),
-    Family::gauge("events.unaccounted", "Events that were passed without a stored end, or whose row is gone; 0, or something is wrong")
-        .by(&[AT]),
 ];

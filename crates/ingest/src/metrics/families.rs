@@ -14,9 +14,6 @@ pub(super) const FAULT: Label = Label::of("kind", || SpoolFault::ALL.map(SpoolFa
 /// Why an event was refused.
 pub(super) const REASON: Label = Label::of("reason", reject::codes_of_events);
 
-/// Where an event was passed.
-pub(super) const AT: Label = Label::of("at", || vec!["spool", "topic"]);
-
 /// The families of ingest, in the order of an event's path.
 pub const FAMILIES: &[Family] = &[
     Family::counter("events.accepted", "Events answered with 202").by(&[PATH]),
@@ -38,6 +35,4 @@ pub const FAMILIES: &[Family] = &[
     Family::counter("events.overtaken", "Records of the spool that had gone straight to the topic"),
     Family::counter("events.unpublishable", "Dead events: records that the topic refuses or the spool cannot read"),
     Family::counter("journal.dropped", "Rows given up while the storage did not answer"),
-    Family::gauge("events.unaccounted", "Events that were passed without a stored end, or whose row is gone; 0, or something is wrong")
-        .by(&[AT]),
 ];
