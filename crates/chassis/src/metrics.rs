@@ -11,6 +11,8 @@ mod requests;
 mod sources;
 mod openmetrics;
 
+use std::sync::{Arc, OnceLock};
+
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::metrics::{Aggregation, Instrument, InstrumentKind, SdkMeterProvider, Stream};
 use prometheus::TextEncoder;
@@ -69,6 +71,8 @@ pub struct Registry {
     exemplars: Exemplars,
     /// Events by their source.
     sources: Sources,
+    /// What becomes of spans, where they are exported.
+    spans: Arc<OnceLock<Spans>>,
 }
 
 impl Registry {
@@ -84,7 +88,7 @@ impl Registry {
             .build()
             .expect("invariant: a new registry has no other collector");
         let provider = SdkMeterProvider::builder().with_reader(reader).with_view(in_seconds).build();
-        let registry = Self { families, provider, exemplars: Exemplars::default(), sources: Sources::default() };
+        let registry = Self { families, provider, exemplars: Exemplars::default(), sources: Sources::default(), spans: Arc::default() };
         let sources = registry.sources();
         registry.meter(FAMILIES).counters("source.events", move |counter| sources.observe(counter));
         registry
@@ -115,11 +119,18 @@ impl Registry {
 
     /// Tells from now on what becomes of spans.
     pub fn tell_spans(&self, spans: Spans) {
+        self.spans.get_or_init(|| spans.clone());
         self.meter(FAMILIES).counters("trace.spans", move |counter| {
             for ended in Ended::ALL {
                 counter.observe(spans.count(ended), &[SPAN.is(ended.as_str())]);
             }
         });
+    }
+
+    /// What becomes of spans; none where they are not exported.
+    #[must_use]
+    pub fn spans(&self) -> Option<Spans> {
+        self.spans.get().cloned()
     }
 
     /// The present numbers as Prometheus reads them; nothing, and an error in the log, if they cannot be written.

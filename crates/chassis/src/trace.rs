@@ -9,30 +9,43 @@ use rand::Rng;
 use tracing::Span;
 use tracing_opentelemetry::{OpenTelemetrySpanExt, SetParentError};
 
+use crate::telemetry::Spans;
+
 /// Whose spans these are.
 pub(crate) const SCOPE: &str = "events-proxy";
 
 /// Decides which requests are recorded. One that is not has a trace as well, and its context goes on, but no span: nobody
-/// would see it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// would see it. When more spans wait than can be exported soon, whole traces are left out instead of parts of all.
+#[derive(Debug, Clone)]
 pub struct Recorder {
     /// The share of traces to record where the caller does not say; none where nothing is exported.
     ratio: Option<f64>,
+    /// Where spans wait, if they do.
+    spans: Option<Spans>,
 }
 
 impl Recorder {
     /// One that records a share of the traces that begin here, or nothing at all.
     #[must_use]
     pub const fn new(ratio: Option<f64>) -> Self {
-        Self { ratio }
+        Self { ratio, spans: None }
+    }
+
+    /// The same, with an eye on the spans that wait.
+    #[must_use]
+    pub fn watching(self, spans: Option<Spans>) -> Self {
+        Self { spans, ..self }
     }
 
     /// Begins a request's part of its trace: its span, if it is recorded, and the context that goes on with the event.
-    pub fn begin(self, parent: Option<TraceContext>, span: impl FnOnce() -> Span) -> (Span, TraceContext) {
+    pub fn begin(&self, parent: Option<TraceContext>, span: impl FnOnce() -> Span) -> (Span, TraceContext) {
         let recorded =
             self.ratio.is_some_and(|ratio| parent.as_ref().map_or_else(|| rand::random::<f64>() < ratio, TraceContext::is_sampled));
         if !recorded {
             return (Span::none(), parent.unwrap_or_else(fresh));
+        }
+        if self.spans.as_ref().is_some_and(|spans| !spans.admit()) {
+            return (Span::none(), parent.map_or_else(fresh, TraceContext::left_out));
         }
         let span = span();
         if let Some(parent) = &parent {
@@ -155,6 +168,7 @@ mod tests {
     use tracing::Span;
 
     use super::{Recorder, context, fresh, remote, written};
+    use crate::telemetry::{Ended, Spans};
 
     #[test]
     fn a_context_survives_the_sdk_unchanged() {
@@ -194,6 +208,17 @@ mod tests {
         assert!(made(0.0, &sampled) && made(1.0, &None));
         let recorded = (0..1_000).filter(|_| made(0.3, &None)).count();
         assert!((200..400).contains(&recorded), "{recorded} of 1000 at 0.3");
+    }
+
+    #[test]
+    fn a_trace_that_would_have_holes_is_left_out_whole() {
+        let spans = Spans::crowded();
+        let recorder = Recorder::new(Some(1.0)).watching(Some(spans.clone()));
+        let parent = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", Some("a=1"));
+        let (span, context) = recorder.begin(parent.clone(), || unreachable!("a span without a place"));
+        assert!(span.is_none() && !context.is_sampled());
+        assert_eq!((context.trace_id(), context.tracestate()), (parent.unwrap().trace_id().to_owned().as_str(), Some("a=1")));
+        assert_eq!(spans.count(Ended::Dropped), 1);
     }
 
     #[test]

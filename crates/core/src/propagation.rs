@@ -71,6 +71,14 @@ impl TraceContext {
         flags.is_some_and(|flags| flags & 1 == 1)
     }
 
+    /// The same context for whoever comes next, who shall not record it.
+    #[must_use]
+    pub fn left_out(mut self) -> Self {
+        self.parent.truncate(TRACEPARENT_BYTES - 2);
+        self.parent.push_str("00");
+        self
+    }
+
     /// The trace id: 32 lower-case hexadecimal digits.
     #[must_use]
     pub fn trace_id(&self) -> &str {
@@ -97,6 +105,7 @@ mod tests {
         let context = TraceContext::parse(VALID, Some("a=1")).unwrap();
         assert_eq!(context.trace_id(), "0af7651916cd43dd8448eb211c80319c");
         assert_eq!((context.traceparent(), context.tracestate()), (VALID, Some("a=1")));
+        assert_eq!(context.clone().left_out().traceparent(), VALID.replace("-01", "-00"));
         let unsampled = TraceContext::parse(&VALID.replace("-01", "-02"), None).unwrap();
         assert!(context.is_sampled() && !unsampled.is_sampled());
     }

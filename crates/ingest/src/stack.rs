@@ -129,6 +129,7 @@ pub fn start(parts: Parts, listener: TcpListener, tasks: &Tasks) -> anyhow::Resu
         clock: Arc::clone(&clock),
         metrics: metrics.clone(),
     };
+    let settings = Settings { recorder: settings.recorder.clone().watching(registry.spans()), ..settings };
     let shared = web::Data::new(shared(&settings, store, accept, (spool.clone(), progress.clone())));
     let connections = Connections::default();
     let server = server::server(listener, shared, (connections.clone(), registry.requests())).context("serve")?;
@@ -181,7 +182,7 @@ fn shared(settings: &Settings, store: Store, accept: Accept, waiting: (Log, Prog
         timeout: settings.timeout,
         body_bytes_max: settings.body_bytes_max,
         clock: Arc::clone(&accept.clock),
-        recorder: settings.recorder,
+        recorder: settings.recorder.clone(),
         metrics: accept.metrics.clone(),
         accept,
         waiting,

@@ -1,7 +1,8 @@
 //! Sends finished spans to an OTLP/HTTP receiver, in batches, from a thread of its own.
 //!
 //! The SDK keeps failures to itself; here the log hears of the first one, and of the end of the trouble. It does not tell
-//! what it drops either, so the queue's bound is held here, and what finds no place is counted.
+//! what it drops either, so the queue's bound is held here, and what finds no place is counted. So is what exporting may
+//! take of the machine: under a load with more spans than that, traces are left out whole, before they begin.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -12,6 +13,7 @@ use opentelemetry_otlp::{ExporterBuildError, Protocol, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor};
+use tokio::time::Instant;
 
 /// Where a receiver takes traces, under its base URL.
 const PATH: &str = "/v1/traces";
@@ -19,6 +21,10 @@ const PATH: &str = "/v1/traces";
 const QUEUE_MAX: usize = 16_384;
 /// How many spans are sent at once.
 const BATCH_MAX: usize = 2_048;
+/// From how many waiting spans on no further trace begins: those that have begun find a place.
+const CROWDED: usize = QUEUE_MAX / 2;
+/// How many spans leave in a second at most: what exporting takes of the machine is bounded.
+const PER_SECOND: u32 = 20_000;
 /// How long a batch waits for more spans.
 const DELAY: Duration = Duration::from_secs(1);
 /// How long the receiver may take.
@@ -84,6 +90,14 @@ struct Counts {
 }
 
 impl Spans {
+    /// As many waiting as let no trace begin.
+    #[cfg(test)]
+    pub(crate) fn crowded() -> Self {
+        let spans = Self::default();
+        spans.0.waiting.store(CROWDED, Ordering::Relaxed);
+        spans
+    }
+
     /// How many ended so.
     pub(crate) fn count(&self, ended: Ended) -> u64 {
         self.counter(ended).load(Ordering::Relaxed)
@@ -106,6 +120,15 @@ impl Spans {
             self.counter(Ended::Dropped).fetch_add(1, Ordering::Relaxed);
         }
         free
+    }
+
+    /// Whether a trace may begin; one that may not counts as a span that was dropped.
+    pub(crate) fn admit(&self) -> bool {
+        let admitted = self.0.waiting.load(Ordering::Relaxed) < CROWDED;
+        if !admitted {
+            self.counter(Ended::Dropped).fetch_add(1, Ordering::Relaxed);
+        }
+        admitted
     }
 
     /// So many spans leave the queue.
@@ -166,7 +189,7 @@ struct Told<E> {
 
 impl<E: SpanExporter> SpanExporter for Told<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let spans = batch.len();
+        let (spans, began) = (batch.len(), Instant::now());
         self.spans.leave(spans);
         let result = self.exporter.export(batch).await;
         let ended = if result.is_ok() { Ended::Exported } else { Ended::Failed };
@@ -184,6 +207,9 @@ impl<E: SpanExporter> SpanExporter for Told<E> {
                 }
             }
         }
+        // The thread is the exporter's own, so nobody else waits here.
+        let takes = Duration::from_secs(1) * u32::try_from(spans).unwrap_or(u32::MAX) / PER_SECOND;
+        std::thread::sleep(takes.saturating_sub(began.elapsed()));
         result
     }
 

@@ -7,6 +7,7 @@
 mod deliver;
 mod load;
 mod process;
+mod recording;
 mod recovery;
 mod servers;
 mod storm;
@@ -37,6 +38,7 @@ fn main() -> anyhow::Result<()> {
         Some("serve-bare") => servers::serve(None),
         Some("serve-fsync") => servers::serve(Some(Path::new(&arguments.next().context("say a directory")?))),
         Some("serve-target") => deliver::serve_target(),
+        Some("serve-receiver") => recording::serve_receiver(),
         Some(other) => anyhow::bail!("unknown argument `{other}`; there is none to give"),
         None => measure(),
     }
@@ -65,6 +67,7 @@ fn measure() -> anyhow::Result<()> {
     let grown = product.resident_mib()? - before;
     writeln!(out, "\nbacklog  {:>8} events pending: {grown:+.1} MiB resident ({} refused)", sent.accepted, sent.other)?;
     drop(product);
+    recording::measure(&mut out, directory.path())?;
     recovery::measure(&mut out, directory.path())?;
     deliver::measure(&mut out, directory.path())?;
     if let (Some(before), Some(after)) = (ticks, stolen()) {

@@ -62,8 +62,14 @@ pub(crate) struct Product {
 impl Product {
     /// Starts it on a new data directory and waits for its first answer.
     pub(crate) fn start(data: &Path) -> anyhow::Result<Self> {
+        Self::start_with(data, &[])
+    }
+
+    /// Starts it so, with further settings.
+    pub(crate) fn start_with(data: &Path, settings: &[(&str, String)]) -> anyhow::Result<Self> {
         let mut command = Command::new(program("events-proxy")?);
         command.args(["--no-source", "--data-dir"]).arg(data).env_clear().env("LOG_FILTER", "error");
+        command.envs(settings.iter().map(|(key, value)| (key, value)));
         command.env("TARGET_SERVICE_GRAPHQL_URL", format!("http://127.0.0.1:{}/graphql", free_port()?)).stdout(Stdio::null());
         let mut product = Self::launch(&mut command)?;
         product.credentials = fs::read(data.join("credentials.json")).context("read the credentials")?;
@@ -144,9 +150,14 @@ impl Product {
 
     /// How many accepted events are not on the topic yet.
     fn unpublished(&self) -> anyhow::Result<u64> {
+        self.figure("spool_unpublished")
+    }
+
+    /// A whole number that it tells of itself.
+    pub(crate) fn figure(&self, series: &str) -> anyhow::Result<u64> {
         let figures = ask(self.admin, "GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n", &[])?;
-        let line = figures.lines().find_map(|line| line.strip_prefix("spool_unpublished ")).context("find spool_unpublished")?;
-        line.parse().context("read spool_unpublished")
+        let line = figures.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.with_context(|| format!("find {series}"))?.parse().with_context(|| format!("read {series}"))
     }
 
     /// How much CPU time it has used, in ticks of 10 ms.

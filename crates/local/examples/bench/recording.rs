@@ -1,0 +1,62 @@
+//! What recording traces costs those who send events: the same load with no receiver, a hundredth of all traces, and all of them.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use actix_web::{App, HttpResponse, HttpServer, web};
+use anyhow::Context;
+
+use crate::load::{self, Seen, Until};
+use crate::process::{Peer, Product};
+use crate::{CONNECTIONS, median};
+
+/// How long each turn is.
+const TURN: Duration = Duration::from_secs(4);
+/// How many turns of each kind.
+const ROUNDS: usize = 3;
+
+/// Takes whatever spans come, until it is killed; prints its address first.
+pub(crate) fn serve_receiver() -> anyhow::Result<()> {
+    let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).context("listen")?;
+    writeln!(std::io::stdout(), "{}", listener.local_addr().context("ask where it listens")?)?;
+    let app = || App::new().app_data(web::PayloadConfig::new(64 << 20)).default_service(web::to(|_: web::Bytes| HttpResponse::Ok()));
+    let server = HttpServer::new(app).workers(1).listen(listener).context("serve")?;
+    actix_rt::System::new().block_on(server.run()).context("serve")
+}
+
+/// Measures it and prints it.
+pub(crate) fn measure(out: &mut impl Write, directory: &Path) -> anyhow::Result<()> {
+    let receiver = Peer::start(&["serve-receiver"])?;
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", receiver.address));
+    let share = |share: &str| vec![endpoint.clone(), ("OTEL_TRACES_SAMPLER_ARG", share.to_owned())];
+    let kinds = [("none", Vec::new()), ("a hundredth", share("0.01")), ("all", share("1"))];
+    let (mut turns, mut spans): ([Vec<Seen>; 3], [u64; 2]) = Default::default();
+    for round in 0..ROUNDS {
+        for ((name, settings), seen) in kinds.iter().zip(&mut turns) {
+            let product = Product::start_with(&directory.join(format!("recording {name} {round}")), settings)?;
+            let token = product.log_in()?;
+            load::run(product.address, &token, CONNECTIONS, ("warm", Until::Passed(Duration::from_secs(1))))?;
+            product.settle()?;
+            seen.push(load::run(product.address, &token, CONNECTIONS, ("one", Until::Passed(TURN)))?);
+            if *name == "all" {
+                product.settle()?;
+                for (count, outcome) in spans.iter_mut().zip(["exported", "dropped"]) {
+                    *count += product.figure(&format!("trace_spans_total{{outcome=\"{outcome}\"}}"))?;
+                }
+            }
+        }
+    }
+    writeln!(out, "\ntraces   recorded, medians of {ROUNDS} turns of {} s, each of a new process", TURN.as_secs())?;
+    let rates = turns.map(|turns| (median(&turns, 0), median(&turns, 990)));
+    let unrecorded = rates.first().map_or(1.0, |(rate, _)| *rate);
+    for ((name, _), (rate, p99)) in kinds.iter().zip(rates) {
+        writeln!(out, "         {name:<14}{rate:>12.0} events/s, p99 {p99:.2} ms, {:.2} of none", rate / unrecorded)?;
+    }
+    let [exported, dropped] = spans;
+    writeln!(
+        out,
+        "         of all: {exported} spans were exported, {dropped} found no place, most of them traces that were left out whole"
+    )?;
+    Ok(())
+}
