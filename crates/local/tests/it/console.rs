@@ -3,9 +3,9 @@
 //! Every page is judged as it is shown, on a desk and on a phone, light and dark; the pictures stay in
 //! `target/screenshots`.
 
-mod browser;
+pub(crate) mod browser;
 mod pictures;
-mod scene;
+pub(crate) mod scene;
 
 use serde_json::{Value, json};
 

@@ -7,6 +7,8 @@ use std::path::Path;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
+use crate::console::browser::{Browser, Scheme};
+use crate::console::scene;
 use crate::support::{PATIENCE, Process, Source, accounts, busy, free_port, services, until};
 
 /// The trace that the source begins for an event of its own.
@@ -274,4 +276,15 @@ async fn the_simulated_sources_event_is_one_trace_of_four_processes(system: &Sys
     }
     assert_eq!(one(&spans, "receive").tags["http.response.status_code"], 202);
     assert_eq!(one(&spans, "deliver").tags["http.response.status_code"], 200);
+    pictured(jaeger, &trace, spans.len()).await;
+}
+
+/// The trace as Jaeger shows it, for `target/screenshots`.
+async fn pictured(jaeger: &Jaeger, trace: &str, spans: usize) {
+    let browser = Browser::start().await;
+    browser.look(1_280, Scheme::Light).await;
+    browser.open(&format!("{}/trace/{trace}", jaeger.query)).await;
+    until("Jaeger shows every span", async || browser.run("return document.querySelectorAll('.span-row').length").await == spans).await;
+    browser.picture(&scene::pictures().join("jaeger-trace.png")).await;
+    browser.close().await;
 }

@@ -162,6 +162,6 @@ impl Scene {
 }
 
 /// Where pictures are kept.
-fn pictures() -> PathBuf {
+pub(crate) fn pictures() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("screenshots")
 }
