@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use events_proxy_core::event::FieldError;
-use events_proxy_core::{Attempt, EventId, Moment, State};
+use events_proxy_core::{Attempt, DeadReason, EventId, Moment, State};
 use serde::Serialize;
 use serde_json::{Value, json};
 use storage::{Cursor, JournalRow, Query};
@@ -126,6 +126,8 @@ fn missing(waiting: u64) -> String {
     get, path = "/api/events", tag = "events", security(("bearer" = [])),
     params(
         ("state" = Option<String>, Query, description = "accepted, published, parked, delivered or dead"),
+        ("name" = Option<String>, Query, description = "Of this name"),
+        ("reason" = Option<String>, Query, description = "Dead for this reason: refused, attempts_exhausted, undecodable or unpublishable"),
         ("from" = Option<String>, Query, description = "Received at or after, RFC 3339"),
         ("to" = Option<String>, Query, description = "Received before, RFC 3339"),
         ("cursor" = Option<String>, Query, description = "Where the last page ended"),
@@ -162,11 +164,16 @@ fn query(text: &str) -> Result<Query, Reject> {
             "state" => {
                 State::parse(&value).map(|state| query.state = Some(state)).ok_or("must be accepted, published, parked, delivered or dead")
             }
+            "name" => {
+                query.name = Some(value);
+                Ok(())
+            }
+            "reason" => DeadReason::parse(&value).map(|reason| query.reason = Some(reason)).ok_or("must be a reason that dead events have"),
             "from" => moment(&value).map(|moment| query.from = Some(moment)).ok_or("must be a time as RFC 3339 writes it"),
             "to" => moment(&value).map(|moment| query.to = Some(moment)).ok_or("must be a time as RFC 3339 writes it"),
             "cursor" => cursor(&value).map(|cursor| query.cursor = Some(cursor)).ok_or("must be the `cursor` of a page"),
             "limit" => limit(&value).map(|limit| query.limit = limit).ok_or("must be a whole number from 1 to 200"),
-            _ => Err("is not known; there are state, from, to, cursor and limit"),
+            _ => Err("is not known; there are state, name, reason, from, to, cursor and limit"),
         };
         if let Err(message) = known {
             mistakes.push(FieldError { field: key, message: message.to_owned() });

@@ -97,7 +97,8 @@ impl Events {
             "SELECT n, 'source-' || n % 100 AS source, reverse(lpad(n::text, 12, '0')) AS event, lpad(to_hex(n), 32, '0') AS trace,
              {first} + n * {step} AS at, n % 10 <> 7 AS ended, n % 1000 = 0 AS died FROM generate_series({from}::bigint, {to}::bigint - 1) n"
         );
-        let attempts = r#"'[{"number":1,"started_at":1,"duration_us":1234,"outcome":"delivered","status":200,"detail":""}]'"#;
+        let attempts =
+            format!("'{}'", serde_json::to_string(&self.settled(1).attempts).expect("invariant: an attempt holds numbers and text"));
         let journal = format!(
             "INSERT INTO journal (source_id, event_id, day, name, trace_id, brand, state_rank, received_at, accepted_at, published_at, consumed_at,
              settled_at, \"partition\", \"offset\", attempts, dead_reason, dead_detail)

@@ -89,6 +89,10 @@ pub struct JournalRow {
 pub struct Query {
     /// Only those in this state.
     pub state: Option<State>,
+    /// Only those of this kind.
+    pub name: Option<String>,
+    /// Only those dead for this reason.
+    pub reason: Option<DeadReason>,
     /// Only those received at this moment or later.
     pub from: Option<Moment>,
     /// Only those received before this moment.
@@ -247,6 +251,8 @@ impl Query {
         Condition::all()
             .add(Column::SourceId.eq(text(source.as_str())))
             .add_option(self.state.map(|state| Column::StateRank.eq(state.rank())))
+            .add_option(self.name.as_ref().map(|name| Column::Name.eq(text(name))))
+            .add_option(self.reason.map(|reason| Column::DeadReason.eq(reason.as_str())))
             .add_option(self.from.map(|from| Column::ReceivedAt.gte(from.as_micros())))
             .add_option(self.to.map(|to| Column::ReceivedAt.lt(to.as_micros())))
             .add_option(after)

@@ -58,15 +58,17 @@ async fn pages_come_newest_first_and_follow_their_cursor() {
         path = format!("/api/events?limit=2&cursor={cursor}");
     }
     assert_eq!(seen, ["c", "b", "a"]);
+    let named = get(&ingest, &token, "/api/events?name=unheard+of").await;
+    assert!(named.status == 200 && named.body["items"].as_array().unwrap().is_empty(), "{}", named.body);
 }
 
 #[tokio::test]
 async fn wrong_parameters_are_told_all_at_once() {
     let ingest = Ingest::start(&[]).await;
     let token = ingest.token().await;
-    let answer = get(&ingest, &token, "/api/events?state=lost&from=noon&limit=0&cursor=x&color=red").await;
+    let answer = get(&ingest, &token, "/api/events?state=lost&reason=bad+luck&from=noon&limit=0&cursor=x&color=red").await;
     answer.is_problem(400, "invalid_fields");
-    assert_eq!(answer.body["errors"].as_array().unwrap().len(), 5, "{}", answer.body);
+    assert_eq!(answer.body["errors"].as_array().unwrap().len(), 6, "{}", answer.body);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use events_proxy_core::{EventId, Moment, SourceId, State};
+use events_proxy_core::{DeadReason, EventId, Moment, SourceId, State};
 use storage::{Counts, Cursor, End, JournalRow, PAGE_ROWS_MAX, Page, PublishedRow, Query};
 
 use crate::ground::Ground;
@@ -138,7 +138,7 @@ pub(crate) async fn pages_follow_each_other_without_gap_or_overlap(ground: &Grou
     assert_eq!(page.rows.len(), PAGE_ROWS_MAX as usize);
 }
 
-pub(crate) async fn pages_keep_to_state_and_time(ground: &Ground) {
+pub(crate) async fn pages_keep_to_what_is_asked_for(ground: &Ground) {
     let rows: Vec<PublishedRow> = (0..6).map(|n| published(&format!("e{n}"), n)).collect();
     ground.store.journal_published(&rows).await.unwrap();
     settle(&ground.store, "e1", 1, End::Delivered).await;
@@ -149,6 +149,13 @@ pub(crate) async fn pages_keep_to_state_and_time(ground: &Ground) {
     assert_eq!(ids(&all_pages(ground, between.clone()).await), ["e3", "e2", "e1"]);
     let both = Query { state: delivered.state, ..between };
     assert_eq!(ids(&all_pages(ground, both).await), ["e1"]);
+    settle(&ground.store, "e5", 5, dead()).await;
+    let refused = Query { reason: Some(DeadReason::Refused), limit: 5, ..Query::default() };
+    assert_eq!(ids(&all_pages(ground, refused).await), ["e5"]);
+    let other = PublishedRow { name: "order paid".to_owned(), ..published("paid", 7) };
+    ground.store.journal_published(&[other]).await.unwrap();
+    let paid = Query { name: Some("order paid".to_owned()), limit: 5, ..Query::default() };
+    assert_eq!(ids(&all_pages(ground, paid).await), ["paid"]);
 }
 
 pub(crate) async fn a_source_sees_its_own_events_only(ground: &Ground) {

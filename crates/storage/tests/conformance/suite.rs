@@ -87,7 +87,7 @@ laws! {
         more_rows_than_one_statement_takes_are_written
         an_event_twice_in_one_call_is_one_row
         pages_follow_each_other_without_gap_or_overlap
-        pages_keep_to_state_and_time
+        pages_keep_to_what_is_asked_for
         a_source_sees_its_own_events_only
         counts_are_by_state
         text_with_a_nul_is_kept_without_it
