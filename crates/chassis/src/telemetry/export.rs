@@ -24,7 +24,7 @@ const BATCH_MAX: usize = 2_048;
 /// From how many waiting spans on no further trace begins: those that have begun find a place.
 const CROWDED: usize = QUEUE_MAX / 2;
 /// How many spans leave in a second at most: what exporting takes of the machine is bounded.
-const PER_SECOND: u32 = 20_000;
+const PER_SECOND: u32 = 12_000;
 /// How long a batch waits for more spans.
 const DELAY: Duration = Duration::from_secs(1);
 /// How long the receiver may take.

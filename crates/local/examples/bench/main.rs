@@ -39,7 +39,11 @@ fn main() -> anyhow::Result<()> {
         Some("serve-fsync") => servers::serve(Some(Path::new(&arguments.next().context("say a directory")?))),
         Some("serve-target") => deliver::serve_target(),
         Some("serve-receiver") => recording::serve_receiver(),
-        Some(other) => anyhow::bail!("unknown argument `{other}`; there is none to give"),
+        Some("traces") => {
+            let directory = tempfile::tempdir().context("make a directory")?;
+            recording::measure(&mut io::stdout().lock(), directory.path())
+        }
+        Some(other) => anyhow::bail!("unknown argument `{other}`; `traces` measures what recording costs, and none everything"),
         None => measure(),
     }
 }
