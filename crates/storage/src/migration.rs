@@ -7,6 +7,7 @@ mod balance;
 mod columns;
 mod disabling;
 mod first;
+mod names;
 mod ownership;
 mod replay;
 mod replay_trace;
@@ -41,6 +42,7 @@ impl MigratorTrait for Steps {
             Box::new(disabling::Step),
             Box::new(balance::Step),
             Box::new(replay_trace::Step),
+            Box::new(names::Step),
         ]
     }
 

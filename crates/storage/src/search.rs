@@ -4,7 +4,7 @@
 
 use events_proxy_core::envelope::Record;
 use events_proxy_core::{DeadReason, EventId, Moment, SourceId, State};
-use sea_orm::sea_query::ExprTrait;
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::entity::{dead, journal, parked};
@@ -170,7 +170,9 @@ impl Search {
             // The first comparison follows from the second, but it is the one by which an index finds its place.
             Condition::all().add(Column::ReceivedAt.lte(at)).add(Column::ReceivedAt.lt(at).or(later_of_the_moment))
         });
+        let of_any_source = self.source_id.is_none() && self.event_id.is_some();
         Condition::all()
+            .add_option(of_any_source.then(|| Expr::cust(OF_EACH_SOURCE)))
             .add_option(self.source_id.as_ref().map(|source| Column::SourceId.eq(text(source.as_str()))))
             .add_option(self.event_id.as_ref().map(|event| Column::EventId.eq(text(event.as_str()))))
             .add_option(self.trace_id.as_ref().map(|trace| Column::TraceId.eq(text(trace))))
@@ -182,6 +184,11 @@ impl Search {
             .add_option(after)
     }
 }
+
+/// Every source there is: an id alone is in no index, but each source's key is, and one look for each is soon done.
+const OF_EACH_SOURCE: &str = "source_id IN (WITH RECURSIVE sources (id) AS (SELECT MIN(source_id) FROM journal UNION ALL
+    SELECT (SELECT MIN(source_id) FROM journal WHERE source_id > sources.id) FROM sources WHERE sources.id IS NOT NULL)
+    SELECT id FROM sources WHERE id IS NOT NULL)";
 
 /// The dead letters of one reason, as the database answers them.
 #[derive(Debug, FromQueryResult)]

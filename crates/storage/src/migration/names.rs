@@ -1,0 +1,21 @@
+//! The step that finds events by their name: a name that is rare, or that nobody has, is not looked for in all rows.
+
+use sea_orm::sea_query::{Index, IndexOrder};
+use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager};
+
+/// This step.
+pub(super) struct Step;
+
+impl MigrationName for Step {
+    fn name(&self) -> &'static str {
+        "m0008_names"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Step {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), sea_orm::DbErr> {
+        let index = Index::create().name("journal_name").table("journal").col("name").col(("received_at", IndexOrder::Desc)).take();
+        manager.create_index(index).await
+    }
+}
