@@ -252,6 +252,7 @@ impl Query {
             .add(Column::SourceId.eq(text(source.as_str())))
             .add_option(self.state.map(|state| Column::StateRank.eq(state.rank())))
             .add_option(self.name.as_ref().map(|name| Column::Name.eq(text(name))))
+            .add_option(self.reason.map(|_| Column::StateRank.eq(State::Dead.rank())))
             .add_option(self.reason.map(|reason| Column::DeadReason.eq(reason.as_str())))
             .add_option(self.from.map(|from| Column::ReceivedAt.gte(from.as_micros())))
             .add_option(self.to.map(|to| Column::ReceivedAt.lt(to.as_micros())))
