@@ -49,9 +49,10 @@ impl Record {
         TraceContext::parse(std::str::from_utf8(self.headers.get(REPLAYED_IN)?).ok()?, None)
     }
 
-    /// Notes the span of the replay that brings it back.
-    pub fn note_replay(&mut self, replay: &TraceContext) {
-        self.headers.insert(REPLAYED_IN.to_owned(), replay.traceparent().as_bytes().to_vec());
+    /// Notes the span of the replay that brings it back; none takes the place of an earlier one.
+    pub fn note_replay(&mut self, replay: Option<&TraceContext>) {
+        self.headers.remove(REPLAYED_IN);
+        self.headers.extend(replay.map(|replay| (REPLAYED_IN.to_owned(), replay.traceparent().as_bytes().to_vec())));
     }
 
     /// The trace that its event belongs to, if that is recorded.

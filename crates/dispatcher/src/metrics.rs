@@ -191,7 +191,7 @@ impl Metrics {
     pub(crate) fn undecodable(&self, detail: &str, age: Duration) {
         self.ended(State::Dead, age, None);
         self.0.events_dead.add(1, &[DEAD.is(DeadReason::Undecodable.as_str())]);
-        self.died(("unknown", "unknown"), DeadReason::Undecodable.as_str(), detail);
+        self.died((None, None), DeadReason::Undecodable.as_str(), detail);
     }
 
     /// Counts an end.
@@ -207,7 +207,7 @@ impl Metrics {
     }
 
     /// An event died.
-    pub(crate) fn died(&self, (event_id, trace_id): (&str, &str), reason: &'static str, detail: &str) {
+    pub(crate) fn died(&self, (event_id, trace_id): (Option<&str>, Option<&str>), reason: &'static str, detail: &str) {
         tracing::warn!(event.id = event_id, trace_id, reason, detail, "an event is dead: its payload and attempts are kept");
     }
 

@@ -126,7 +126,7 @@ impl Path {
         });
         let trace_id = envelope.trace.trace_id().to_owned();
         if let End::Dead { reason, detail } = &end {
-            self.metrics.died((envelope.event.id.as_str(), &trace_id), reason.as_str(), detail);
+            self.metrics.died((Some(envelope.event.id.as_str()), Some(&trace_id)), reason.as_str(), detail);
         }
         story.end(&envelope.trace, &attempts, end.state(), self.clock.now());
         // The span of the settlement ends when the settlement is handed on; the commit itself serves many events.

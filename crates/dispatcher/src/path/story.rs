@@ -15,8 +15,8 @@ pub(super) struct Story {
     wait: (&'static str, (Moment, Moment)),
     /// From receipt to acceptance, at its first coming.
     received: Option<(Moment, Moment)>,
-    /// How many attempts were made before.
-    before: usize,
+    /// When it came; what was attempted before has been told.
+    came: Moment,
 }
 
 impl Story {
@@ -33,13 +33,13 @@ impl Story {
             Some(last) => (if replayed { "dead" } else { "parked" }, (last.ended_at(), now)),
         };
         trace::waited(wait.0, &envelope.trace, wait.1);
-        Self { wait, received: attempts.is_empty().then_some((envelope.received_at, accepted_at)), before: attempts.len() }
+        Self { wait, received: attempts.is_empty().then_some((envelope.received_at, accepted_at)), came: now }
     }
 
     /// The event has come to an end for now. Where one of its attempts failed and its trace is not recorded, all is told now.
     pub(super) fn end(self, context: &TraceContext, attempts: &[Attempt], state: State, now: Moment) {
-        let made = attempts.get(self.before.min(attempts.len())..).unwrap_or_default();
-        let failed = state != State::Delivered || made.iter().any(failed);
+        let made = || attempts.iter().filter(|attempt| attempt.started_at >= self.came);
+        let failed = state != State::Delivered || made().any(failed);
         if context.is_sampled() || !failed {
             return;
         }
@@ -50,7 +50,7 @@ impl Story {
             attributes: vec![KeyValue::new("event.state", state.as_str())],
             ..Past::wait("settle", (now, now.plus(Duration::from_micros(1))))
         };
-        let parts = received.into_iter().chain([wait]).chain(made.iter().map(attempt)).chain([ended]);
+        let parts = received.into_iter().chain([wait]).chain(made().map(attempt)).chain([ended]);
         trace::told_afterwards(context, parts);
     }
 }

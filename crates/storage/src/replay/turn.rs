@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use events_proxy_core::envelope::Record;
 use events_proxy_core::{DeadReason, Envelope, Moment, State, TraceContext};
 use sea_orm::sea_query::{Condition, ExprTrait, OnConflict};
 use sea_orm::{
@@ -163,8 +164,8 @@ impl Turn {
     /// Makes parked events due now.
     async fn parked(&self, transaction: &DatabaseTransaction, replay: &Model, choice: &Choice, limit: u64) -> Result<Step, DbErr> {
         use journal::Column;
-        const DUE: &str =
-            r#"UPDATE parked SET next_attempt_at = $1 WHERE topic = $2 AND "partition" = $3 AND "offset" = $4 AND next_attempt_at > $1"#;
+        const DUE: &str = r#"UPDATE parked SET next_attempt_at = $1, record_headers = $2
+            WHERE topic = $3 AND "partition" = $4 AND "offset" = $5 AND next_attempt_at > $1"#;
         let rows = journal::Entity::find()
             .filter(of_parked(choice))
             .filter(after(replay, (Column::SettledAt, Column::Partition, Column::Offset)))
@@ -176,8 +177,14 @@ impl Turn {
             .await?;
         let mut step = Step { looked_at: u64::try_from(rows.len()).unwrap_or(u64::MAX), ..Step::default() };
         for row in &rows {
-            let place = vec![self.now.as_micros().into(), replay.topic.clone().into(), row.partition.into(), row.offset.into()];
-            let due = statement(transaction.get_database_backend(), DUE, place);
+            let place = (replay.topic.clone(), row.partition, row.offset);
+            let Some(waiting) = parked::Entity::find_by_id(place).one(transaction).await? else { continue };
+            let noted = noted(replay, (waiting.record_key, waiting.record_payload, &waiting.record_headers));
+            // What does not read is due all the same.
+            let kept = noted.map_or(waiting.record_headers, |record| headers(&record.headers));
+            let mut values: Vec<Value> = vec![self.now.as_micros().into(), kept.into()];
+            values.extend([replay.topic.clone().into(), row.partition.into(), row.offset.into()]);
+            let due = statement(transaction.get_database_backend(), DUE, values);
             step.moved += transaction.execute_raw(due).await?.rows_affected();
         }
         step.last = rows.last().map(|row| (row.settled_at.unwrap_or_default(), row.partition, row.offset));
@@ -189,11 +196,7 @@ impl Turn {
         let made = Columns("dead").attempts(&row.attempts).map_or(0, |attempts| attempts.len());
         let (partition, offset) = place(&replay.topic, &row);
         let key = key(&row, (partition, offset));
-        let stored = Columns("dead").record(row.record_key, row.record_payload, &row.record_headers);
-        let mut record = stored.map_err(|error| DbErr::Type(error.to_string()))?;
-        if let Some(order) = replay.trace.as_deref().and_then(|parent| TraceContext::parse(parent, None)) {
-            record.note_replay(&order);
-        }
+        let record = noted(replay, (row.record_key, row.record_payload, &row.record_headers))?;
         let parked = parked::ActiveModel {
             next_attempt_at: Set(self.now.as_micros()),
             received_at: Set(row.received_at.unwrap_or(row.died_at)),
@@ -242,6 +245,14 @@ impl Turn {
         transaction.execute_raw(statement(transaction.get_database_backend(), NOTE, values)).await?;
         Ok(())
     }
+}
+
+/// A stored record that leads to this replay, and to none before it.
+fn noted(replay: &Model, (key, payload, stored): (Vec<u8>, Vec<u8>, &[u8])) -> Result<Record, DbErr> {
+    let record = Columns("replay").record(key, payload, stored);
+    let mut record = record.map_err(|error| DbErr::Type(error.to_string()))?;
+    record.note_replay(replay.trace.as_deref().and_then(|parent| TraceContext::parse(parent, None)).as_ref());
+    Ok(record)
 }
 
 /// A row of the journal: source, event, day of its receipt; and the place where the event is from now on.
