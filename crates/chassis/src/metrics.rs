@@ -100,9 +100,13 @@ impl Registry {
         Meter::new((self.provider.meter("events-proxy"), self.exemplars.clone()), families)
     }
 
-    /// Tells how many events are unaccounted for at one place.
-    pub fn unaccounted(&self, at: Passing, read: impl Fn() -> u64 + Send + Sync + 'static) {
-        self.meter(FAMILIES).gauges("events.unaccounted", move |gauge| gauge.observe(whole(read()), &[AT.is(at.as_str())]));
+    /// Tells how many events are unaccounted for at one place; nothing while that is not known.
+    pub fn unaccounted(&self, at: Passing, read: impl Fn() -> Option<u64> + Send + Sync + 'static) {
+        self.meter(FAMILIES).gauges("events.unaccounted", move |gauge| {
+            if let Some(events) = read() {
+                gauge.observe(whole(events), &[AT.is(at.as_str())]);
+            }
+        });
     }
 
     /// Measures the requests of a listener, as its outermost middleware.

@@ -18,30 +18,38 @@ const REST: u32 = 20;
 
 /// What the last look found; clones share it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Audit(Arc<Mutex<Balance>>);
+pub(crate) struct Audit(Arc<Mutex<Option<Balance>>>);
 
 impl Audit {
     /// An audit that tells the metrics what it finds.
     pub(crate) fn new(registry: &Registry) -> Self {
         let audit = Self::default();
         let told = audit.clone();
-        registry.unaccounted(Passing::Topic, move || told.found().unaccounted());
+        registry.unaccounted(Passing::Topic, move || told.found().map(|balance| balance.unaccounted()));
         audit
     }
 
-    /// What the last look found.
-    pub(crate) fn found(&self) -> Balance {
+    /// What the last look found; nothing before the first one that was answered.
+    pub(crate) fn found(&self) -> Option<Balance> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks until the process stops.
     pub(crate) async fn watch(self, store: Store, topic: Arc<str>, stopping: CancellationToken) -> Result<(), Cause> {
+        let mut failures = 0_u32;
         loop {
             let began = Instant::now();
             match store.balance(&topic).await {
-                Ok(balance) => self.note(balance),
+                Ok(balance) => {
+                    failures = 0;
+                    self.note(balance);
+                }
                 Err(error) => {
-                    tracing::debug!(error = sentence(&error), "cannot judge whether all events are accounted for; the last look stands")
+                    failures = failures.saturating_add(1);
+                    if failures.is_power_of_two() {
+                        let error = sentence(&error);
+                        tracing::warn!(failures, error, "cannot judge whether all events are accounted for; the last look stands");
+                    }
                 }
             }
             // Both arms are cancel-safe: each only waits.
@@ -54,7 +62,7 @@ impl Audit {
 
     /// Notes what was found; says so when it is not what it was.
     fn note(&self, balance: Balance) {
-        let before = std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), balance);
+        let before = self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(balance).unwrap_or_default();
         let (events, was) = (balance.unaccounted(), before.unaccounted());
         if events > was {
             tracing::error!(

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{FetchError, FetchLimit, Received, Subscriber};
+use broker::{FetchError, FetchLimit, Fetched, Received, Subscriber};
 use chassis::admin::Condition;
 use chassis::lifecycle::Cause;
 use events_proxy_core::Envelope;
@@ -111,6 +111,9 @@ impl Consumer {
                     self.condition.ready();
                     pause = PAUSE.0;
                     self.ledger.ends_at(fetched.end);
+                    for (first, offsets) in gaps(from, &fetched) {
+                        self.hand_on(Ended::Absent(first, offsets)).await;
+                    }
                     from = fetched.next;
                     self.path.metrics.consumed(fetched.records.len());
                     self.start(fetched.records, lanes, events).await?;
@@ -271,6 +274,20 @@ impl Consumer {
     async fn unless_left<T>(&self, wait: impl Future<Output = T>) -> Result<T, Stop> {
         self.hold.unless_left(wait).await.ok_or(Stop::Left)
     }
+}
+
+/// Offsets of what was fetched that have no record: the first of each gap, and how many they are.
+fn gaps(from: u64, fetched: &Fetched) -> Vec<(u64, u64)> {
+    let ends = fetched.records.iter().map(|received| received.offset).chain([fetched.next]);
+    let mut next = from;
+    let mut gaps = Vec::new();
+    for offset in ends {
+        if offset > next {
+            gaps.push((next, offset - next));
+        }
+        next = next.max(offset.saturating_add(1));
+    }
+    gaps
 }
 
 /// Waits for the events under way.

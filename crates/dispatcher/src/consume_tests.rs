@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use broker::{Publisher, memory};
+use broker::{Fetched, Publisher, Received, memory};
 use chassis::admin::Readiness;
 use chassis::clock::SystemClock;
 use chassis::lifecycle::Tasks;
 use chassis::metrics::Registry;
+use events_proxy_core::envelope::Record;
 use events_proxy_core::{Envelope, Event, Moment, SourceId, TraceContext};
 use storage::{Limit, Store};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
-use super::{Consumer, Order, Span};
+use super::{Consumer, Order, Span, gaps};
 use crate::breaker::Breaker;
 use crate::deliver::Graphql;
 use crate::enrich::Brands;
@@ -96,4 +97,17 @@ async fn a_task_that_breaks_is_a_failure_of_the_consumer_instead_of_its_quiet_en
     publish(&topic).await;
     let end = timeout(Duration::from_secs(10), consumer.consume(0)).await.expect("the consumer goes on over an event that never ends");
     assert!(end.unwrap_err().to_string().contains("panicked"));
+}
+
+#[test]
+fn offsets_without_a_record_are_found_before_between_and_behind_records() {
+    let fetched = |offsets: &[u64], next| Fetched {
+        records: offsets.iter().map(|offset| Received { offset: *offset, record: Record::default() }).collect(),
+        next,
+        end: next,
+    };
+    assert_eq!(gaps(4, &fetched(&[4, 5, 6], 7)), []);
+    assert_eq!(gaps(4, &fetched(&[], 4)), []);
+    assert_eq!(gaps(4, &fetched(&[6, 7, 10], 12)), [(4, 2), (8, 2), (11, 1)]);
+    assert_eq!(gaps(4, &fetched(&[], 6)), [(4, 2)]);
 }

@@ -46,6 +46,8 @@ pub(crate) enum Ended {
     Repeat(u64),
     /// Offsets that the topic dropped before they were read.
     Expired(Expired),
+    /// So many offsets from one on that have no record: the topic keeps marks of its own there, or has compacted them.
+    Absent(u64, u64),
 }
 
 /// The events of a partition that are under way, until their end is stored.
@@ -243,6 +245,7 @@ impl Settle {
                     tally.note(offset, Way::Repeated, 1);
                     self.metrics.duplicate();
                 }
+                Ended::Absent(first, offsets) => tally.note(first, Way::Expired, offsets),
                 Ended::Expired(range) => {
                     window.finish(range.first);
                     window.pass_to(range.end);

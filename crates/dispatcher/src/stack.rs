@@ -276,7 +276,7 @@ impl Running {
 
     /// What the last look at the balance of events found.
     pub(crate) fn balance(&self) -> Balance {
-        self.audit.found()
+        self.audit.found().unwrap_or_default()
     }
 
     /// The stored offset of each partition that is owned: what lies before it is not needed any more.

@@ -77,5 +77,5 @@ pub(crate) fn observe(spool: &Log, progress: &Progress, (metrics, registry): (&M
     meter.gauge("spool.unpublished", move || whole(waiting.unpublished(log.bounds().end)));
     let (progress, metrics) = (progress.clone(), metrics.clone());
     // In this order: what the spool let go of has been counted before.
-    registry.unaccounted(Passing::Spool, move || progress.let_go().saturating_sub(metrics.ended()));
+    registry.unaccounted(Passing::Spool, move || Some(progress.let_go().saturating_sub(metrics.ended())));
 }

@@ -32,7 +32,6 @@ impl Reconcile {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
         runtime.block_on(async {
             let store = Store::connect(&options).await.context("connect to the database")?;
-            store.migrate().await.context("bring the database to this version")?;
             if self.count_anew {
                 store.count_anew(&topic).await.context("begin the count anew")?;
             }
@@ -43,7 +42,8 @@ impl Reconcile {
 
 /// Prints both sides of the balance, and who is missing.
 async fn tell(store: &Store, topic: &str, out: &mut impl Write) -> anyhow::Result<bool> {
-    let balance = store.balance(topic).await.context("read the balance")?;
+    let balance =
+        store.balance(topic).await.context("read the balance, which a database has once a process of this version has started on it")?;
     sides(&balance, out)?;
     for (partition, records) in store.skipping(topic).await? {
         let by = grouped(records.unsigned_abs());
@@ -73,7 +73,7 @@ fn sides(balance: &Balance, out: &mut impl Write) -> anyhow::Result<()> {
         ("parked", passed.parked, "at first; delivered or dead since, or still parked"),
         ("dead", passed.dead, "at once"),
         ("repeated", passed.repeated, "of events that had come before"),
-        ("expired", passed.expired, "dropped by the topic before they were read"),
+        ("expired", passed.expired, "dropped by the topic before they were read, or offsets without a record"),
         ("unaccounted", balance.unaccounted(), "events without an end, or whose row is gone"),
     ] {
         writeln!(out, "{name:<12}{:>14}   {meaning}", grouped(records))?;

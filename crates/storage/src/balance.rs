@@ -30,7 +30,7 @@ pub struct Passed {
     pub dead: u64,
     /// Their events had come before, by another record or before a crash.
     pub repeated: u64,
-    /// The topic dropped them before they were read.
+    /// The topic dropped them before they were read, or their offsets never had a record.
     pub expired: u64,
 }
 
@@ -94,10 +94,14 @@ impl Why {
     /// may be of a topic that was used before.
     const fn condition(self) -> &'static str {
         match self {
-            // An event that its source sent again on another day has two rows, of which one ends.
+            // What the topic dropped, or could not be read, has no event that ended; an event that its source sent again on
+            // another day has two rows, of which one ends.
             Self::NoEnd => {
                 r#"j.state_rank <= $2
                 AND EXISTS (SELECT 1 FROM dispatch_partition p WHERE p.topic = $1 AND p."partition" = j."partition" AND j."offset" < p.next_offset)
+                AND NOT EXISTS (SELECT 1 FROM expired x WHERE x.topic = $1 AND x."partition" = j."partition"
+                    AND j."offset" >= x.first_offset AND j."offset" < x.end_offset)
+                AND NOT EXISTS (SELECT 1 FROM dead r WHERE r.topic = $1 AND r."partition" = j."partition" AND r."offset" = j."offset")
                 AND NOT EXISTS (SELECT 1 FROM journal o WHERE o.source_id = j.source_id AND o.event_id = j.event_id AND o.state_rank > $2)"#
             }
             Self::ParkedGone => {

@@ -32,8 +32,11 @@ pub(super) const AT: Label = Label::of("at", || Passing::ALL.map(Passing::as_str
 
 /// The families of every process.
 pub const FAMILIES: &[Family] = &[
-    Family::histogram("http.server.request.duration", "From a request's head until its answer's head, on both listeners")
-        .by(&[METHOD, STATUS, ROUTE]),
+    Family::histogram(
+        "http.server.request.duration",
+        "From a request's head until its answer's head, on both listeners; a request without an answer is in none",
+    )
+    .by(&[METHOD, STATUS, ROUTE]),
     Family::counter("source.events", "Events by their source: ingest accepts and refuses them, the dispatcher tells the rest")
         .by(&[SOURCE, EVENT]),
     Family::gauge(

@@ -15,7 +15,7 @@ pub(super) enum Way {
     Dead,
     /// Its event had come before.
     Repeated,
-    /// It was gone before it was read.
+    /// It was gone before it was read, or never was.
     Expired,
 }
 

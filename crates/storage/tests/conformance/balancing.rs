@@ -1,9 +1,10 @@
 //! Laws of the balance: what offsets pass has an end, and what has an end has its row.
 
-use storage::{Astray, Balance, Commit, End, Passed, Progress, Why};
+use events_proxy_core::envelope::Record;
+use storage::{Astray, Balance, Commit, End, Expired, Passed, Progress, Undecodable, Why};
 
 use crate::ground::Ground;
-use crate::sample::{TOPIC, commit, dead, own, parked, published, settled, to};
+use crate::sample::{TOPIC, commit, dead, own, parked, published, second, settled, to};
 
 /// A commit of these events that moves the offset to `next`.
 fn passing(next: u64, passed: Passed, events: Vec<storage::Settled>) -> Commit {
@@ -51,6 +52,18 @@ pub(crate) async fn a_record_passed_without_an_end_is_counted_and_named(ground: 
     ground.store.count_anew(TOPIC).await.unwrap();
     assert_eq!(ground.store.balance(TOPIC).await.unwrap(), Balance::default());
     assert_eq!(ground.store.astray(TOPIC, Why::NoEnd).await.unwrap(), lost, "a new count takes no name back");
+}
+
+pub(crate) async fn what_the_topic_dropped_or_could_not_be_read_is_not_named(ground: &Ground) {
+    five(ground).await;
+    ground.store.journal_published(&[published("dropped", 5), published("damaged", 6)]).await.unwrap();
+    let passed = Passed { expired: 1, dead: 1, ..Passed::default() };
+    let range = Expired { first: 5, end: 6, found_at: second(1) };
+    let progress = to(7).map(|progress| Progress { passed, expired: vec![range], ..progress });
+    let damaged = Undecodable { partition: 3, offset: 6, record: Record::default(), detail: "torn".to_owned(), at: second(1) };
+    ground.store.commit(&Commit { progress, undecodable: vec![damaged], ..commit(Vec::new()) }).await.unwrap();
+    assert_eq!(ground.store.balance(TOPIC).await.unwrap().unaccounted(), 0);
+    assert_eq!(ground.store.astray(TOPIC, Why::NoEnd).await.unwrap(), []);
 }
 
 pub(crate) async fn an_event_whose_row_is_gone_is_counted_and_named(ground: &Ground) {
