@@ -106,11 +106,11 @@ impl Why {
             }
             Self::ParkedGone => {
                 r#"j.state_rank = $2 AND NOT EXISTS (SELECT 1 FROM parked r
-                WHERE r.topic IN (SELECT topic FROM dispatch_partition) AND r."partition" = j."partition" AND r."offset" = j."offset")"#
+                WHERE r.topic IN (SELECT topic FROM dispatch_partition UNION SELECT CAST($1 AS TEXT)) AND r."partition" = j."partition" AND r."offset" = j."offset")"#
             }
             Self::DeadGone => {
                 r#"j.state_rank = $2 AND j.dead_reason <> 'unpublishable' AND NOT EXISTS (SELECT 1 FROM dead r
-                WHERE r.topic IN (SELECT topic FROM dispatch_partition) AND r."partition" = j."partition" AND r."offset" = j."offset")"#
+                WHERE r.topic IN (SELECT topic FROM dispatch_partition UNION SELECT CAST($1 AS TEXT)) AND r."partition" = j."partition" AND r."offset" = j."offset")"#
             }
         }
     }

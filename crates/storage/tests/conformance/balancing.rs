@@ -66,6 +66,11 @@ pub(crate) async fn what_the_topic_dropped_or_could_not_be_read_is_not_named(gro
     assert_eq!(ground.store.astray(TOPIC, Why::NoEnd).await.unwrap(), []);
 }
 
+pub(crate) async fn rows_count_before_anybody_owns_a_partition(ground: &Ground) {
+    ground.store.commit(&commit(vec![settled("b", 1, parked(9)), settled("c", 2, dead())])).await.unwrap();
+    assert_eq!(ground.store.balance(TOPIC).await.unwrap(), Balance::default());
+}
+
 pub(crate) async fn an_event_whose_row_is_gone_is_counted_and_named(ground: &Ground) {
     five(ground).await;
     ground.run("DELETE FROM parked").await;

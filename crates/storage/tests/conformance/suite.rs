@@ -163,6 +163,7 @@ lasting_laws! {
         records_that_ended_balance_however_often_their_commit_is_written
         a_record_passed_without_an_end_is_counted_and_named
         what_the_topic_dropped_or_could_not_be_read_is_not_named
+        rows_count_before_anybody_owns_a_partition
         an_event_whose_row_is_gone_is_counted_and_named;
     lasting:
         two_processes_may_migrate_at_once
