@@ -36,17 +36,22 @@ pub struct Record {
 }
 
 impl Record {
+    /// A header that is text; none where it is missing, or is none.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        std::str::from_utf8(self.headers.get(name)?).ok()
+    }
+
     /// When it was handed to the disk or the broker, if it says so.
     #[must_use]
     pub fn accepted_at(&self) -> Option<Moment> {
-        let text = std::str::from_utf8(self.headers.get(ACCEPTED_AT)?).ok()?;
-        text.parse().ok().map(Moment::from_micros)
+        self.text(ACCEPTED_AT)?.parse().ok().map(Moment::from_micros)
     }
 
     /// The span of the replay that brought it back last, if one did and is recorded.
     #[must_use]
     pub fn replayed_in(&self) -> Option<TraceContext> {
-        TraceContext::parse(std::str::from_utf8(self.headers.get(REPLAYED_IN)?).ok()?, None)
+        TraceContext::parse(self.text(REPLAYED_IN)?, None)
     }
 
     /// Notes the span of the replay that brings it back; none takes the place of an earlier one.
@@ -58,10 +63,9 @@ impl Record {
     /// The trace that its event belongs to, if that is recorded.
     #[must_use]
     pub fn recorded_trace(&self) -> Option<TraceContext> {
-        let text = |name: &str| self.headers.get(name).and_then(|value| std::str::from_utf8(value).ok());
         // Most are not, and cost no more than this look.
-        let parent = text("traceparent").filter(|parent| !parent.ends_with("-00"))?;
-        TraceContext::parse(parent, text("tracestate")).filter(TraceContext::is_sampled)
+        let parent = self.text("traceparent").filter(|parent| !parent.ends_with("-00"))?;
+        TraceContext::parse(parent, self.text("tracestate")).filter(TraceContext::is_sampled)
     }
 
     /// The record's size as bounds count it: key, payload and headers, in bytes.

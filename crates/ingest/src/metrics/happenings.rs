@@ -75,10 +75,9 @@ impl Metrics {
     pub(crate) fn unpublishable(&self, record: &Record, offset: u64, reason: &str) {
         self.0.ended.fetch_add(1, Ordering::Release);
         self.0.events_unpublishable.add(1, &[]);
-        let header = |name: &str| record.headers.get(name).map(|value| String::from_utf8_lossy(value));
-        let trace = header("traceparent").and_then(|parent| TraceContext::parse(&parent, None));
+        let trace = record.text("traceparent").and_then(|parent| TraceContext::parse(parent, None));
         tracing::warn!(
-            event.id = header("event-id").as_deref(),
+            event.id = record.text("event-id"),
             trace_id = trace.as_ref().map(TraceContext::trace_id),
             spool.offset = offset,
             reason,

@@ -118,15 +118,14 @@ struct Named<'a> {
 
 /// A journal row of a record; none of one that no dispatcher can read either, which will bury it.
 fn row(record: &Record, published_at: Moment, place: (u32, u64)) -> Option<PublishedRow> {
-    let text = |name: &str| record.headers.get(name).and_then(|value| std::str::from_utf8(value).ok());
-    let moment = |name: &str| text(name).and_then(|micros| micros.parse().ok()).map(Moment::from_micros);
+    let moment = |name: &str| record.text(name).and_then(|micros| micros.parse().ok()).map(Moment::from_micros);
     let named: Named<'_> = serde_json::from_slice(&record.payload).ok()?;
     let received_at = moment("received-at")?;
     Some(PublishedRow {
-        source_id: SourceId::new(text("source-id")?),
-        event_id: EventId::new(text("event-id")?),
+        source_id: SourceId::new(record.text("source-id")?),
+        event_id: EventId::new(record.text("event-id")?),
         name: named.name.into_owned(),
-        trace_id: TraceContext::parse(text("traceparent")?, None)?.trace_id().to_owned(),
+        trace_id: TraceContext::parse(record.text("traceparent")?, None)?.trace_id().to_owned(),
         received_at,
         accepted_at: record.accepted_at().unwrap_or(received_at),
         published_at,
