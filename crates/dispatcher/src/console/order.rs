@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use auth::operator::Role;
-use events_proxy_core::{DeadReason, EventId, SourceId};
 use maud::{Markup, html};
 use storage::{Choice, Of};
 
 use super::page::{Mood, Place, page, refused, trouble, verdict};
 use super::sign_in::turn_away;
 use super::words::{clock, counted, plain, span};
-use crate::operator::replays::{Order, Understood};
+use crate::operator::replays::{Order, Understood, described as worded};
 use crate::operator::{Office, signed_in};
 
 /// `GET /console/replays/new`.
@@ -56,24 +55,11 @@ fn confirm(understood: &Understood, chosen: u64, takes: Duration) -> Markup {
     }
 }
 
-/// What the form sends: the order in the words that it came in.
-fn fields(Understood { choice, share_thousandths, .. }: &Understood) -> Vec<(&'static str, String)> {
-    let text = |text: Option<&str>| text.map(str::to_owned);
-    let of = match choice.of {
-        Of::Dead => "dead",
-        Of::Parked => "parked",
-    };
-    let fields = [
-        ("of", Some(of.to_owned())),
-        ("sourceId", text(choice.source_id.as_ref().map(SourceId::as_str))),
-        ("eventId", text(choice.event_id.as_ref().map(EventId::as_str))),
-        ("name", text(choice.name.as_deref())),
-        ("reason", text(choice.reason.map(DeadReason::as_str))),
-        ("from", choice.from.map(|at| at.to_string())),
-        ("to", choice.to.map(|at| at.to_string())),
-        ("sharePercent", Some((share_thousandths / 10).to_string())),
-    ];
-    fields.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))).collect()
+/// What the form sends: the order in the words that the API takes.
+fn fields(Understood { choice, share_thousandths, .. }: &Understood) -> Vec<(String, String)> {
+    let words = worded(choice);
+    let said = words.as_object().into_iter().flatten().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
+    said.chain([("sharePercent".to_owned(), (share_thousandths / 10).to_string())]).collect()
 }
 
 /// What is chosen, in words.
@@ -108,7 +94,7 @@ mod tests {
         let text =
             r#"{"of":"parked","sourceId":"shop","eventId":"order-1","name":"<b>","from":"2026-01-31T12:00:00Z","sharePercent":"30"}"#;
         let understood = order(text).understood().unwrap();
-        let written = fields(&understood).into_iter().map(|(name, value)| (name.to_owned(), value.into()));
+        let written = fields(&understood).into_iter().map(|(name, value)| (name, value.into()));
         let again = serde_json::Value::Object(written.collect());
         assert_eq!(order(&again.to_string()).understood().unwrap(), understood);
     }

@@ -170,7 +170,7 @@ fn told(replay: &Replay) -> Value {
 }
 
 /// What was chosen, in words that the API takes back.
-fn described(choice: &Choice) -> Value {
+pub(crate) fn described(choice: &Choice) -> Value {
     json!({
         "of": match choice.of { Of::Dead => "dead", Of::Parked => "parked" },
         "sourceId": choice.source_id.as_ref().map(SourceId::as_str),
