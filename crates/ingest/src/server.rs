@@ -1,6 +1,7 @@
 //! The public listener: routes, security headers, and the bounds that every connection has.
 
 use std::net::TcpListener;
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::dev::{Server, Service};
@@ -50,7 +51,8 @@ pub(crate) fn server(
 ) -> std::io::Result<Server> {
     let counted = connections.clone();
     let app = move || {
-        let connections = connections.clone();
+        // Each worker has its own handle: a request counts it without a word to the others.
+        let connections = Rc::new(connections.clone());
         let headers = SECURITY.iter().fold(DefaultHeaders::new(), |headers, (name, value)| {
             headers.add((HeaderName::from_static(name), HeaderValue::from_static(value)))
         });
@@ -59,7 +61,7 @@ pub(crate) fn server(
             .app_data(shared.clone())
             .wrap(headers)
             .wrap_fn(move |request, service| {
-                let (answer, connections) = (service.call(request), connections.clone());
+                let (answer, connections) = (service.call(request), Rc::clone(&connections));
                 async move {
                     let mut answer = answer.await?;
                     if connections.is_parting() {
