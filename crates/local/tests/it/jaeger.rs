@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::console::browser::{Browser, Scheme};
 use crate::console::scene;
-use crate::support::{PATIENCE, Process, Source, accounts, busy, free_port, services, until};
+use crate::support::{PATIENCE, Process, Source, busy, free_port, services, told, until};
 
 /// The trace that the source begins for an event of its own.
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -50,12 +50,10 @@ struct Span {
 impl Jaeger {
     /// Finds it; a test that needs it fails without it.
     fn find() -> Self {
-        let variable = |name: &str| std::env::vars_os().find(|(key, _)| key == name).and_then(|(_, value)| value.into_string().ok());
-        let expected = |name: &str| variable(name).unwrap_or_else(|| panic!("{name} is not set: run `make test`, which brings Jaeger up"));
         chassis::tls::install();
         Self {
-            query: expected("TEST_JAEGER_URL"),
-            receiver: expected("TEST_OTLP_URL"),
+            query: told("TEST_JAEGER_URL"),
+            receiver: told("TEST_OTLP_URL"),
             client: Client::builder().timeout(PATIENCE).build().unwrap(),
         }
     }
@@ -128,13 +126,10 @@ impl System {
     /// Starts ingest and dispatcher, which record no trace unless its source does.
     async fn start(directory: &Path, jaeger: &Jaeger) -> Self {
         let (target_port, operators, port) = (free_port(), free_port(), free_port());
-        let mut settings = services().await.settings();
+        let mut settings = services().await.shared();
         let operator = json!([{ "name": "ada", "secret": bcrypt::hash(OPERATOR, 4).unwrap(), "role": "operator" }]);
         settings.extend([
-            ("PROXY_SERVICE_TEST_USERS_DATA", accounts()),
             ("OPERATOR_ACCOUNTS", operator.to_string()),
-            ("AUTH_ACCESS_TOKEN_SECRET", "b1946ac92492d2347c6235b4d2611184".to_owned()),
-            ("AUTH_ACCESS_TOKEN_EXPIRES_IN_SEC", "600".to_owned()),
             ("TARGET_SERVICE_GRAPHQL_URL", format!("http://127.0.0.1:{target_port}/graphql")),
             ("TARGET_SERVICE_RATE_LIMIT_INTERVAL_MS", "100".to_owned()),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", jaeger.receiver.clone()),

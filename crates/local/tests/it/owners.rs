@@ -11,7 +11,7 @@ use simulators::target::{Arrival, Options, Outcome, Target};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Process, Source, accounts, busy, free_port, services, until};
+use crate::support::{Process, Source, busy, free_port, services, until};
 
 /// How many events go through.
 const EVENTS: usize = 6_000;
@@ -95,12 +95,9 @@ async fn owners_that_die_freeze_or_stop_lose_nothing_and_repeat_only_what_was_in
     let services = services().await;
     let target = target(directory.path());
     let port = free_port();
-    let mut settings = services.settings();
+    let mut settings = services.shared();
     settings.extend([
         ("PORT", port.to_string()),
-        ("PROXY_SERVICE_TEST_USERS_DATA", accounts()),
-        ("AUTH_ACCESS_TOKEN_SECRET", "b1946ac92492d2347c6235b4d2611184".to_owned()),
-        ("AUTH_ACCESS_TOKEN_EXPIRES_IN_SEC", "600".to_owned()),
         ("SPOOL_DIR", directory.path().join("spool").display().to_string()),
         ("TARGET_SERVICE_GRAPHQL_URL", format!("http://{}/graphql", target.address())),
         ("TARGET_SERVICE_RATE_LIMIT_INTERVAL_MS", "1000".to_owned()),

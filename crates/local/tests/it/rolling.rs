@@ -12,7 +12,7 @@ use chaos::source::Source;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{PATIENCE, Process, Services, Target, accounts, alone, services, until};
+use crate::support::{PATIENCE, Process, Services, Target, alone, services, until};
 use chart::Workload;
 use pod::Pod;
 use service::{Endpoints, Service};
@@ -41,13 +41,10 @@ struct Release {
 impl Release {
     /// What is rolled, on these services.
     fn of(directory: &Path, services: &Services, target: &Target) -> Self {
-        let mut told = services.settings();
+        let mut told = services.shared();
         told.extend([
             ("ENVIRONMENT_PROFILE", "production".to_owned()),
             ("QUEUE_COPIES", "1".to_owned()),
-            ("PROXY_SERVICE_TEST_USERS_DATA", accounts()),
-            ("AUTH_ACCESS_TOKEN_SECRET", "b1946ac92492d2347c6235b4d2611184".to_owned()),
-            ("AUTH_ACCESS_TOKEN_EXPIRES_IN_SEC", "600".to_owned()),
             ("TARGET_SERVICE_GRAPHQL_URL", target.url()),
             ("TARGET_SERVICE_RATE_LIMIT_INTERVAL_MS", "1000".to_owned()),
             ("TARGET_SERVICE_RATE_LIMIT_REQUESTS_PER_INTERVAL", "20000".to_owned()),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use crate::support::{Process, Source, Target, accounts, busy, free_port, services, until};
+use crate::support::{Process, Source, Target, busy, free_port, services, until};
 
 /// How many events go through.
 const EVENTS: usize = 10_000;
@@ -15,12 +15,9 @@ async fn ten_thousand_events_go_through_kafka_and_the_target_records_each() {
     let services = services().await;
     let target = Target::start(directory.path(), 20_000);
     let port = free_port();
-    let mut settings = services.settings();
+    let mut settings = services.shared();
     settings.extend([
         ("PORT", port.to_string()),
-        ("PROXY_SERVICE_TEST_USERS_DATA", accounts()),
-        ("AUTH_ACCESS_TOKEN_SECRET", "b1946ac92492d2347c6235b4d2611184".to_owned()),
-        ("AUTH_ACCESS_TOKEN_EXPIRES_IN_SEC", "600".to_owned()),
         ("TARGET_SERVICE_GRAPHQL_URL", target.url()),
         ("TARGET_SERVICE_RATE_LIMIT_INTERVAL_MS", "1000".to_owned()),
         ("TARGET_SERVICE_RATE_LIMIT_REQUESTS_PER_INTERVAL", "20000".to_owned()),

@@ -241,13 +241,15 @@ pub(crate) struct Services {
     topic: String,
 }
 
+/// What `make test` says of a service that it has brought up; a test that needs it fails without it.
+pub(crate) fn told(name: &str) -> String {
+    let value = std::env::vars_os().find(|(key, _)| key == name).and_then(|(_, value)| value.into_string().ok());
+    value.unwrap_or_else(|| panic!("{name} is not set: run `make test`, which brings the services up"))
+}
+
 /// Finds the services; a test that needs them fails without them.
 pub(crate) async fn services() -> Services {
-    let variable = |name: &str| std::env::vars_os().find(|(key, _)| key == name).and_then(|(_, value)| value.into_string().ok());
-    let expected =
-        |name: &str| variable(name).unwrap_or_else(|| panic!("{name} is not set: run `make test`, which brings the services up"));
-    let kafka = expected("TEST_KAFKA_URL");
-    let admin = expected("TEST_DATABASE_URL");
+    let (kafka, admin) = (told("TEST_KAFKA_URL"), told("TEST_DATABASE_URL"));
     let name = format!("it_{}", uuid::Uuid::new_v4().simple());
     let connection = sea_orm::Database::connect(&admin).await.unwrap();
     sea_orm::ConnectionTrait::execute_unprepared(&connection, &format!("CREATE DATABASE {name}")).await.unwrap();
@@ -259,6 +261,17 @@ impl Services {
     /// The database's URL.
     pub(crate) fn database(&self) -> &str {
         &self.database
+    }
+
+    /// The settings of processes that share them: what they stand on, who may send, and the key of tokens.
+    pub(crate) fn shared(&self) -> Vec<(&'static str, String)> {
+        let mut settings = self.settings();
+        settings.extend([
+            ("PROXY_SERVICE_TEST_USERS_DATA", accounts()),
+            ("AUTH_ACCESS_TOKEN_SECRET", "b1946ac92492d2347c6235b4d2611184".to_owned()),
+            ("AUTH_ACCESS_TOKEN_EXPIRES_IN_SEC", "600".to_owned()),
+        ]);
+        settings
     }
 
     /// The settings that make a process use them.
