@@ -28,11 +28,11 @@ use chassis::admin::Routes;
 use chassis::clock::Clock;
 use chassis::lifecycle::{OnFailure, Tasks};
 use storage::Store;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::pace::Pace;
 use crate::stack::Running;
-use figures::{Figures, Permitted, Watch};
+use figures::{Figures, Newest, Permitted, Watch};
 
 pub(crate) use access::{may_act, signed_in};
 pub(crate) use problem::Problem;
@@ -94,7 +94,7 @@ pub(crate) struct Office {
     /// Where traces are looked at; `{}` stands for the trace's id.
     trace_ui: Option<String>,
     /// The newest figures.
-    pub(crate) figures: watch::Receiver<Arc<Figures>>,
+    pub(crate) figures: Newest,
     /// Places for those who watch.
     pub(crate) viewers: Arc<Semaphore>,
     /// Tells when.
@@ -117,8 +117,10 @@ impl Office {
 pub(crate) fn routes(parts: Parts, tasks: &Tasks) -> Routes {
     let Parts { settings, store, topic, target, running, clock } = parts;
     let pace = Arc::clone(running.pace());
-    let (newest, figures) = watch::channel(Arc::new(Figures::none(clock.now())));
-    let watch = Watch { store: store.clone(), topic: topic.clone(), running, clock: Arc::clone(&clock), newest };
+    let newest = watch::Sender::new(Arc::new(Figures::none(clock.now())));
+    let wanted = Arc::new(Notify::new());
+    let watch = Watch { store: store.clone(), topic: topic.clone(), running, clock: Arc::clone(&clock), wanted, newest };
+    let figures = watch.newest();
     tasks.spawn("watch the figures", OnFailure::Log, watch.watch(tasks.stopping()));
     let office = web::Data::new(Office {
         operators: settings.operators(),

@@ -26,7 +26,7 @@ fn renderings(
     place: OwnedSemaphorePermit,
     render: impl AsyncFn(&Office) -> Option<Markup>,
 ) -> impl Stream<Item = Result<Bytes, actix_web::Error>> {
-    let figures = office.figures.clone();
+    let figures = office.figures.follow();
     stream::unfold((figures, office, place, render), async |(mut figures, office, place, render)| {
         figures.changed().await.ok()?;
         figures.mark_unchanged();

@@ -1,7 +1,5 @@
 //! The first page: is anything lost, how old is the oldest event, when will the backlog be gone, what is failing and why.
 
-use std::time::Duration;
-
 use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
 use chassis::figures::grouped;
@@ -16,15 +14,10 @@ use super::words::{counted, rate, span};
 use crate::operator::figures::Figures;
 use crate::operator::{Office, signed_in};
 
-/// How old figures may be that a page begins with.
-const FRESH: Duration = Duration::from_secs(2);
-/// How long a page waits for newer ones.
-const WAIT: Duration = Duration::from_millis(1_500);
-
 /// `GET /console/`.
 pub(super) async fn overview(request: HttpRequest, office: web::Data<Office>) -> HttpResponse {
     let Ok(session) = signed_in(&request, &office) else { return turn_away() };
-    let figures = fresh(&office).await;
+    let figures = office.figures.fresh(office.clock.now()).await;
     let content = html! {
         div.title {
             h1 { "Overview" }
@@ -40,17 +33,7 @@ pub(super) async fn events(request: HttpRequest, office: web::Data<Office>) -> H
     if signed_in(&request, &office).is_err() {
         return HttpResponse::Unauthorized().finish();
     }
-    follow(office, async |office| Some(live(&office.figures.borrow().clone(), office)))
-}
-
-/// The figures, newer ones if those at hand are from when nobody looked.
-async fn fresh(office: &Office) -> std::sync::Arc<Figures> {
-    let mut figures = office.figures.clone();
-    if office.clock.now().since(figures.borrow_and_update().at) > FRESH {
-        // Whether they came in time or not: the page says of when its figures are.
-        tokio::time::timeout(WAIT, figures.changed()).await.ok();
-    }
-    figures.borrow().clone()
+    follow(office, async |office| Some(live(&office.figures.at_hand(), office)))
 }
 
 /// The part that changes.

@@ -3,7 +3,7 @@
 //! ```text
 //! storage ─▶ one task, once a second while watched ─▶ the newest figures ─▶ pages, live parts, the API
 //! ```
-//! However many look, the storage is asked once; when nobody does, now and then.
+//! However many look, the storage is asked once; when nobody does, now and then, and at once when somebody comes.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use chassis::lifecycle::{Cause, sentence};
 use events_proxy_core::{Moment, State};
 use serde::Serialize;
 use storage::{Balance, DeadGroup, JournalRow, Limit, Search, Store};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +25,10 @@ use crate::stack::Running;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Every so many intervals they are asked for in any case, so that curves have a past when somebody comes.
 const IDLE_INTERVALS: u32 = 5;
+/// How old figures may be that somebody begins with who comes.
+const FRESH: Duration = Duration::from_secs(2);
+/// How long whoever comes waits for newer ones.
+const WAIT: Duration = Duration::from_millis(70);
 /// How many points a curve has.
 const POINTS: usize = 180;
 /// How many events of each failing state are told of.
@@ -119,8 +123,42 @@ pub(crate) struct Watch {
     pub(crate) running: Running,
     /// Tells when.
     pub(crate) clock: Arc<dyn Clock>,
+    /// Says that somebody finds the newest figures too old.
+    pub(crate) wanted: Arc<Notify>,
     /// The newest figures; who holds a receiver looks.
     pub(crate) newest: watch::Sender<Arc<Figures>>,
+}
+
+/// The figures, for those who look.
+#[derive(Debug)]
+pub(crate) struct Newest {
+    /// The newest.
+    figures: watch::Receiver<Arc<Figures>>,
+    /// Says that newer ones are wanted.
+    wanted: Arc<Notify>,
+}
+
+impl Newest {
+    /// The figures for somebody who comes now: newer ones than those at hand if these are from when nobody looked and the
+    /// storage answers soon. They say of when they are.
+    pub(crate) async fn fresh(&self, now: Moment) -> Arc<Figures> {
+        let mut figures = self.figures.clone();
+        if now.since(figures.borrow_and_update().at) > FRESH {
+            self.wanted.notify_one();
+            tokio::time::timeout(WAIT, figures.changed()).await.ok();
+        }
+        figures.borrow().clone()
+    }
+
+    /// The figures at hand.
+    pub(crate) fn at_hand(&self) -> Arc<Figures> {
+        Arc::clone(&self.figures.borrow())
+    }
+
+    /// Hears of each new set of them.
+    pub(crate) fn follow(&self) -> watch::Receiver<Arc<Figures>> {
+        self.figures.clone()
+    }
 }
 
 impl Figures {
@@ -152,19 +190,25 @@ impl Figures {
 }
 
 impl Watch {
+    /// What those who look hold.
+    pub(crate) fn newest(&self) -> Newest {
+        Newest { figures: self.newest.subscribe(), wanted: Arc::clone(&self.wanted) }
+    }
+
     /// Asks until the process stops.
     pub(crate) async fn watch(self, stopping: CancellationToken) -> Result<(), Cause> {
         let mut tick = tokio::time::interval(INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut samples, mut idle) = (VecDeque::with_capacity(POINTS), 0_u32);
         loop {
-            // Both arms are cancel-safe: each only waits.
-            tokio::select! {
+            // All arms are cancel-safe: each only waits.
+            let due = tokio::select! {
                 () = stopping.cancelled() => return Ok(()),
-                _ = tick.tick() => {}
-            }
-            idle = if self.newest.receiver_count() < 2 { idle.saturating_add(1) } else { IDLE_INTERVALS };
-            if idle < IDLE_INTERVALS {
+                () = self.wanted.notified() => true,
+                _ = tick.tick() => self.newest.receiver_count() > 1 || idle + 1 >= IDLE_INTERVALS,
+            };
+            if !due {
+                idle += 1;
                 continue;
             }
             idle = 0;
@@ -227,11 +271,31 @@ fn rates(samples: &VecDeque<Sample>) -> Vec<Rates> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use events_proxy_core::Moment;
+    use tokio::sync::{Notify, watch};
 
-    use super::{Permitted, Sample, rates};
+    use super::{Figures, Newest, Permitted, Sample, WAIT, rates};
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_comes_gets_figures_of_now_or_old_ones_in_time() {
+        let (long_ago, now) = (Moment::from_micros(0), Moment::from_micros(0).plus(Duration::from_secs(60)));
+        let (wanted, newest) = (Arc::new(Notify::new()), watch::Sender::new(Arc::new(Figures::none(long_ago))));
+        let looker = Newest { figures: newest.subscribe(), wanted: Arc::clone(&wanted) };
+        let come = tokio::time::Instant::now();
+        assert_eq!(looker.fresh(now).await.at, long_ago, "the storage does not answer");
+        assert!(come.elapsed() <= WAIT + Duration::from_millis(1));
+
+        let answering = async {
+            wanted.notified().await;
+            newest.send_replace(Arc::new(Figures::none(now)));
+        };
+        assert_eq!(tokio::join!(looker.fresh(now), answering).0.at, now, "it was asked at once");
+        let come = tokio::time::Instant::now();
+        assert_eq!((looker.fresh(now).await.at, come.elapsed()), (now, Duration::ZERO), "those are new enough");
+    }
 
     #[test]
     fn a_rate_is_growth_over_the_span_that_passed() {

@@ -8,7 +8,7 @@ use super::{Office, Problem, signed_in};
 /// `GET /operator/overview`.
 pub(super) async fn overview(request: HttpRequest, office: web::Data<Office>) -> Result<HttpResponse, Problem> {
     signed_in(&request, &office)?;
-    let figures = office.figures.borrow().clone();
+    let figures = office.figures.fresh(office.clock.now()).await;
     let (pending, permitted) = (figures.pending(), office.permitted());
     Ok(HttpResponse::Ok().json(json!({
         "at": figures.at.to_string(),
