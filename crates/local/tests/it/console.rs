@@ -147,6 +147,78 @@ async fn replays_all(scene: &Scene) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_overview_says_first_what_is_wrong_and_a_replay_is_cancelled() {
+    let machine = busy().await;
+    let scene = Scene::set(50).await;
+    let browser = &scene.browser;
+    scene.enter().await;
+    browser.reads(".verdict", "Nothing waits").await;
+    for number in 0..30 {
+        scene.send(&format!("order-{number}"), REFUSED).await;
+    }
+    browser.reads(".verdict", "Nothing is lost; 30 events are dead").await;
+    for number in 0..8 {
+        scene.send(&format!("stock-{number}"), FAILING).await;
+    }
+    browser.reads(".verdict", "The target does not work").await;
+    let mut wrong = scene.judge("overview-target-away").await;
+    scene.mend();
+    browser.reads(".verdict", "Nothing is lost; 30 events are dead").await;
+
+    // One event per two seconds, so there is time to change one's mind.
+    scene.open("replays/new?reason=refused&sharePercent=1").await;
+    browser.click("main form button").await;
+    browser.reads("h2", "running").await;
+    browser.click("main form .danger").await;
+    assert!(browser.dialogue().await.unwrap().contains("Cancel the replay?"), "it asks first");
+    browser.agree().await;
+    browser.reads("h2", "cancelled").await;
+    wrong.extend(scene.judge("replay-cancelled").await);
+
+    scene.open("").await;
+    scene.meddle("DELETE FROM dead WHERE event_id = 'order-29'").await;
+    browser.reads(".verdict", "1 event is unaccounted for").await;
+    wrong.extend(scene.judge("overview-unaccounted").await);
+    scene.meddle("ALTER TABLE parked RENAME TO hidden").await;
+    browser.reads(".verdict", "The storage does not answer").await;
+    wrong.extend(scene.judge("overview-no-storage").await);
+    scene.meddle("ALTER TABLE hidden RENAME TO parked").await;
+    browser.reads(".verdict", "1 event is unaccounted for").await;
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    scene.browser.close().await;
+    drop(machine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_sees_everything_and_orders_nothing() {
+    let machine = busy().await;
+    let scene = Scene::set_for_a_viewer(20).await;
+    let browser = &scene.browser;
+    scene.enter().await;
+    browser.reads("header .who", "vera (viewer)").await;
+    scene.send("order-1", REFUSED).await;
+    browser.reads("#dead .figure", "1").await;
+    let orders = "return document.querySelectorAll('main form[method=post], main button').length";
+    for (page, shows) in [
+        ("dead", "the order is closed"),
+        ("events/source-1/order-1", "order-1"),
+        ("replays", "None yet"),
+        ("replays/new?reason=refused&sharePercent=20", "1 event would be sent again"),
+    ] {
+        scene.open(page).await;
+        browser.reads("main", shows).await;
+        assert_eq!(browser.run(orders).await, 0, "{page} offers an order");
+    }
+    let order =
+        "return fetch('/console/replays', { method: 'POST', body: new URLSearchParams('reason=refused') }).then((answer) => answer.status)";
+    assert_eq!(browser.run(order).await, 403, "an order without a button is refused, too");
+    scene.open("replays").await;
+    browser.reads("main", "None yet").await;
+    scene.browser.close().await;
+    drop(machine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_events_hold_does_nothing_but_stand_there() {
     let machine = busy().await;
     let scene = Scene::set(20).await;

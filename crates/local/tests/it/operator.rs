@@ -203,6 +203,27 @@ async fn strangers_viewers_of_other_sites_and_wrong_orders_get_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn so_many_watch_at_once_and_whoever_is_one_too_many_is_told_when_to_come_again() {
+    let machine = busy().await;
+    let directory = tempfile::tempdir().unwrap();
+    let proxy = Proxy::start(directory.path(), free_port()).await;
+    let cookie = format!("events-proxy-operator={}", proxy.sign_in().await);
+    let watch = async || proxy.client.get(format!("{}/console/live", proxy.private)).header("cookie", &cookie).send().await.unwrap();
+    let mut watching = Vec::new();
+    for _ in 0..32 {
+        watching.push(watch().await);
+    }
+    assert!(watching.iter().all(|answer| answer.status() == 200));
+    let refused = watch().await;
+    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (503, &"5".parse().unwrap()));
+    let part = watching[0].chunk().await.unwrap().unwrap();
+    assert!(part.starts_with(b"data: ") && part.ends_with(b"\n\n"), "those who are in are told: {part:?}");
+    watching.clear();
+    until("a place is free again", async || watch().await.status() == 200).await;
+    drop(machine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_console_shows_hostile_events_harmlessly_and_masks_fields() {
     let machine = busy().await;
     let directory = tempfile::tempdir().unwrap();

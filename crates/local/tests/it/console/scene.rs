@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
+use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
 
 use super::browser::{Browser, Scheme};
@@ -78,28 +79,44 @@ pub(crate) struct Scene {
     /// The target's server; it ends with this.
     _target: tokio::task::JoinSet<std::io::Result<()>>,
     /// Where everything is kept.
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Scene {
     /// Sets it up; the target may be called so often per second.
     pub(crate) async fn set(limit: u32) -> Self {
+        Self::set_with(limit, tempfile::tempdir().unwrap(), &[]).await
+    }
+
+    /// Sets it up with a viewer, who has no other role, instead of the demo's operator.
+    pub(crate) async fn set_for_a_viewer(limit: u32) -> Self {
+        let (name, secret) = ("vera", "only looks");
         let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(data.join("operator.json"), json!({ "name": name, "secret": secret }).to_string()).unwrap();
+        let hash = bcrypt::hash(secret, 10).unwrap();
+        let accounts = json!([{ "name": name, "secret": hash, "role": "viewer" }]).to_string();
+        Self::set_with(limit, directory, &[("OPERATOR_ACCOUNTS", accounts)]).await
+    }
+
+    /// Sets it up in a directory, with further settings.
+    async fn set_with(limit: u32, directory: tempfile::TempDir, further: &[(&'static str, String)]) -> Self {
         let moods = web::Data::from(Arc::<Moods>::default());
         let (target, address) = listener();
         let data = moods.clone();
         let server = HttpServer::new(move || App::new().app_data(data.clone()).route("/graphql", web::post().to(call)));
         let server = server.workers(1).disable_signals().listen(target).unwrap().run();
-        let settings = [
+        let usual = [
             ("TARGET_SERVICE_RATE_LIMIT_REQUESTS_PER_INTERVAL", limit.to_string()),
             ("AUTH_ACCESS_TOKEN_EXPIRES_IN_SEC", "3600".to_owned()),
             // A parked event stays parked until somebody orders otherwise.
             ("DELIVERY_PARK_MIN_MS", "600000".to_owned()),
         ];
-        let proxy = Proxy::start_with(directory.path(), address.port(), &settings).await;
+        let proxy = Proxy::start_with(directory.path(), address.port(), &[&usual, further].concat()).await;
         let source = Source::log_in(proxy.port).await;
         let target = tokio::task::JoinSet::from_iter([server]);
-        Self { proxy, source, browser: Browser::start().await, moods, _target: target, _directory: directory }
+        Self { proxy, source, browser: Browser::start().await, moods, _target: target, directory }
     }
 
     /// Sends an event.
@@ -107,6 +124,14 @@ impl Scene {
         let body = json!({ "order": id, "customer": "C-2041", "items": [{ "article": "A-17", "pieces": 2 }], "total": "49.90" });
         let event = json!({ "id": id, "name": name, "body": body.to_string(), "timestamp": "2026-01-31T12:00:00Z" });
         assert_eq!(self.source.send_event(&event).await, Some(202), "{event}");
+    }
+
+    /// Changes what the product keeps behind its back.
+    pub(crate) async fn meddle(&self, statement: &str) {
+        let file = self.directory.path().join("data/events-proxy.sqlite");
+        let database = Database::connect(format!("sqlite://{}", file.display())).await.unwrap();
+        database.execute_unprepared(statement).await.unwrap();
+        database.close().await.unwrap();
     }
 
     /// From now on the target takes every event.
