@@ -17,9 +17,9 @@ lint: ## check format, lints, structure and dependencies
 	cargo xtask check
 	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; else echo "cargo-deny is not installed: dependencies were not checked"; fi
 
-bench: ## print what accepting events costs, beside bare handlers
+bench: ## print what accepting and delivering events costs, beside bare handlers (PARTS="accept backlog traces recovery deliver", or some of them)
 	cargo build --release --workspace --bin events-proxy --bin ingest --example bench
-	target/release/examples/bench
+	target/release/examples/bench $(PARTS)
 
 chaos: ## break brokers, database, disk and processes under load, and check that every 202 was kept (CHAOS="--help" tells more)
 	cargo build --release --workspace

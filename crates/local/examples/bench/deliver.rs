@@ -4,7 +4,7 @@
 //! topic, checks for repeats, paces, judges each answer, and settles in SQLite; the loop does nothing but call.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{Read, StdoutLock, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -45,7 +45,7 @@ pub(crate) fn serve_target() -> anyhow::Result<()> {
 }
 
 /// Measures both in turn and prints the medians.
-pub(crate) fn measure(out: &mut impl Write, directory: &Path) -> anyhow::Result<()> {
+pub(crate) fn measure(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Result<()> {
     let target = Peer::start(&["serve-target"])?;
     let (mut bare, mut product) = (Vec::new(), Vec::new());
     for round in 0..=ROUNDS {

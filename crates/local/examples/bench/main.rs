@@ -12,7 +12,7 @@ mod recovery;
 mod servers;
 mod storm;
 
-use std::io::{self, Write};
+use std::io::{self, StdoutLock, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -31,53 +31,73 @@ const ROUNDS: usize = 3;
 /// How many events make the backlog that memory is measured with.
 const BACKLOG: u64 = 200_000;
 
-/// Plays the server that the first argument names, or measures.
+/// What can be measured alone, in the order in which everything is.
+const PARTS: [Part; 5] = [
+    ("accept", accept),
+    ("backlog", backlog),
+    ("traces", recording::measure),
+    ("recovery", recovery::measure),
+    ("deliver", deliver::measure),
+];
+
+/// A part's name, and what measures it in a directory and prints it.
+type Part = (&'static str, fn(&mut StdoutLock<'_>, &Path) -> anyhow::Result<()>);
+
+/// Plays the server that the first argument names, or measures the parts that are named, all of them where none is.
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    match arguments.next().as_deref() {
+    let first = arguments.next();
+    match first.as_deref() {
         Some("serve-bare") => servers::serve(None),
         Some("serve-fsync") => servers::serve(Some(Path::new(&arguments.next().context("say a directory")?))),
         Some("serve-target") => deliver::serve_target(),
         Some("serve-receiver") => recording::serve_receiver(),
-        Some("traces") => {
-            let directory = tempfile::tempdir().context("make a directory")?;
-            recording::measure(&mut io::stdout().lock(), directory.path())
-        }
-        Some(other) => anyhow::bail!("unknown argument `{other}`; `traces` measures what recording costs, and none everything"),
-        None => measure(),
+        _ => measure(&first.into_iter().chain(arguments).collect::<Vec<String>>()),
     }
 }
 
-/// Measures everything and prints it.
-fn measure() -> anyhow::Result<()> {
+/// Measures the named parts and prints them.
+fn measure(named: &[String]) -> anyhow::Result<()> {
+    let names = PARTS.map(|(name, _)| name);
+    if let Some(other) = named.iter().find(|name| !names.contains(&name.as_str())) {
+        anyhow::bail!("unknown part `{other}`: name some of {}, or none to measure everything", names.join(", "));
+    }
     let directory = tempfile::tempdir().context("make a directory")?;
     let mut out = io::stdout().lock();
     let ticks = stolen();
-    let product = Product::start(&directory.path().join("product"))?;
+    for (name, part) in PARTS {
+        if named.is_empty() || named.iter().any(|wanted| wanted == name) {
+            part(&mut out, directory.path())?;
+        }
+    }
+    if let (Some(before), Some(after)) = (ticks, stolen()) {
+        let share = after.0.saturating_sub(before.0) * 100 / after.1.saturating_sub(before.1).max(1);
+        writeln!(out, "\nmachine  its host took {share} % of the CPUs meanwhile; above some 5 % the ratios are not to be trusted either")?;
+    }
+    Ok(())
+}
+
+/// The start, memory when idle, the rate of acceptance, and that under a storm of log-ins.
+fn accept(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Result<()> {
+    let product = Product::start(&directory.join("product"))?;
     std::thread::sleep(Duration::from_secs(1));
     let idle = product.resident_mib()?;
     writeln!(out, "start    {:>8.0} ms from the process start to the first answer", product.ready.as_secs_f64() * 1e3)?;
     writeln!(out, "memory   {idle:>8.1} MiB resident when idle")?;
     let token = product.log_in()?;
-    rates(&mut out, directory.path(), &product, &token)?;
-    storm::measure(&mut out, &product, &token)?;
-    drop(product);
+    rates(out, directory, &product, &token)?;
+    storm::measure(out, &product, &token)
+}
 
-    let product = Product::start(&directory.path().join("backlog"))?;
+/// Memory with a backlog.
+fn backlog(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Result<()> {
+    let product = Product::start(&directory.join("backlog"))?;
     let token = product.log_in()?;
     let before = product.resident_mib()?;
     let sent = load::run(product.address, &token, CONNECTIONS, ("backlog", Until::Sent(BACKLOG / u64::from(CONNECTIONS))))?;
     std::thread::sleep(Duration::from_secs(3));
     let grown = product.resident_mib()? - before;
     writeln!(out, "\nbacklog  {:>8} events pending: {grown:+.1} MiB resident ({} refused)", sent.accepted, sent.other)?;
-    drop(product);
-    recording::measure(&mut out, directory.path())?;
-    recovery::measure(&mut out, directory.path())?;
-    deliver::measure(&mut out, directory.path())?;
-    if let (Some(before), Some(after)) = (ticks, stolen()) {
-        let share = after.0.saturating_sub(before.0) * 100 / after.1.saturating_sub(before.1).max(1);
-        writeln!(out, "\nmachine  its host took {share} % of the CPUs meanwhile; above some 5 % the ratios are not to be trusted either")?;
-    }
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! What recording traces costs those who send events: the same load with no receiver, a hundredth of all traces, and all of them.
 
-use std::io::Write;
+use std::io::{StdoutLock, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub(crate) fn serve_receiver() -> anyhow::Result<()> {
 }
 
 /// Measures it and prints it.
-pub(crate) fn measure(out: &mut impl Write, directory: &Path) -> anyhow::Result<()> {
+pub(crate) fn measure(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Result<()> {
     let receiver = Peer::start(&["serve-receiver"])?;
     let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", receiver.address));
     let share = |share: &str| vec![endpoint.clone(), ("OTEL_TRACES_SAMPLER_ARG", share.to_owned())];

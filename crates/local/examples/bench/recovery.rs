@@ -1,6 +1,6 @@
 //! What a spool of millions of events costs: the time until a start has recovered it, and the memory it takes.
 
-use std::io::Write;
+use std::io::{StdoutLock, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const APPENDED: u64 = 4_000;
 const SETTLED: Duration = Duration::from_secs(5);
 
 /// Measures it and prints it.
-pub(crate) fn measure(out: &mut impl Write, directory: &Path) -> anyhow::Result<()> {
+pub(crate) fn measure(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Result<()> {
     let idle = Product::start_ingest(&directory.join("empty"), &directory.join("empty.log"))?;
     std::thread::sleep(SETTLED);
     let before = idle.resident_mib()?;
