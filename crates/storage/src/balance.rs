@@ -177,7 +177,8 @@ impl Store {
         Ok(Balance { records, passed: Passed { delivered, parked, dead, repeated, expired }, skipped, parked_gone, dead_gone })
     }
 
-    /// The events behind a difference, oldest first; at most 10,000 of each kind. Looks through all that is not delivered.
+    /// The events behind a difference, oldest first; at most 10,000 of each kind. Looks through all that is not delivered, which
+    /// may take minutes: for somebody who asks, not for intervals.
     ///
     /// # Errors
     /// Any [`Error`].
@@ -189,8 +190,8 @@ impl Store {
         );
         let values: Vec<Value> = vec![text(topic).into(), why.state().rank().into()];
         let select = statement(self.reader().get_database_backend(), &select, values);
-        let rows = self.answer(async { self.reader().query_all_raw(select).await?.iter().map(Row::of).collect::<Result<Vec<_>, _>>() });
-        rows.await?.into_iter().map(|row| row.read(why)).collect()
+        let rows = self.look_through(select).await?;
+        rows.iter().map(|row| Row::of(row).map_err(Error::judge)?.read(why)).collect()
     }
 
     /// The partitions whose offset and count differ, with the records by which they do: positive where records were passed

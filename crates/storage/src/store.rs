@@ -16,8 +16,8 @@ use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{self, Connection};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 
 use crate::Error;
@@ -33,6 +33,8 @@ const STATEMENT_MAX: Duration = Duration::from_secs(10);
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// How long a call waits for an answer once it has a connection, tries and their waits included.
 const ANSWER_MAX: Duration = Duration::from_secs(15);
+/// How long it may take to look through whole tables.
+const LOOK_MAX: Duration = Duration::from_secs(600);
 /// How long a connection may take to show that it is alive before it is thrown away.
 const ALIVE_MAX: Duration = Duration::from_secs(1);
 /// How many prepared statements a PostgreSQL connection keeps. Each number of rows is a statement of its own, and one
@@ -130,6 +132,19 @@ impl Store {
     /// Waits for a single statement within the bound of a call.
     pub(crate) async fn answer<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, Error> {
         bounded(self.acquire_timeout + ANSWER_MAX, async { statement.await.map_err(Error::judge) }).await
+    }
+
+    /// Waits for a statement that reads through whole tables, for somebody who asked for that.
+    pub(crate) async fn look_through(&self, select: Statement) -> Result<Vec<QueryResult>, Error> {
+        bounded(self.acquire_timeout + LOOK_MAX, async {
+            let transaction = self.read.begin().await.map_err(Error::judge)?;
+            if self.is_shared() {
+                let bound = format!("SET LOCAL statement_timeout = {}", LOOK_MAX.as_millis());
+                transaction.execute_unprepared(&bound).await.map_err(Error::judge)?;
+            }
+            transaction.query_all_raw(select).await.map_err(Error::judge)
+        })
+        .await
     }
 
     /// Runs a transaction within the bound of a call; again if other writers were in its way.
