@@ -18,6 +18,9 @@ What the schema cannot see: pairs of values that are each fine and together lose
 {{- if not $values.target.url }}
 {{- $wrong = append $wrong "target.url: must be set" }}
 {{- end }}
+{{- if and $production (contains "@" (regexFind "://[^/?#]*" $values.target.url)) }}
+{{- $wrong = append $wrong "target.url: user and password would stand in a ConfigMap; name secrets.target.existingSecret" }}
+{{- end }}
 
 {{- range $name, $secret := $values.secrets }}
 {{- if and $secret.value $production }}

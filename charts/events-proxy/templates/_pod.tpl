@@ -96,6 +96,9 @@ database: USER_REPOSITORY_URL
 {{- if and .root.Values.queue.saslMechanism (ne .component "migrate") }}
 queue: QUEUE_SASL_PASSWORD
 {{- end }}
+{{- if eq .component "dispatcher" }}
+target: TARGET_SERVICE_AUTHORIZATION
+{{- end }}
 {{- if eq .component "ingest" }}
 accessToken: AUTH_ACCESS_TOKEN_SECRET
 secondAccessToken: AUTH_ACCESS_TOKEN_SECOND_SECRET

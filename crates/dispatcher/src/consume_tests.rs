@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::{Consumer, Order, Span, gaps};
 use crate::breaker::Breaker;
-use crate::deliver::Graphql;
+use crate::deliver::{Graphql, Target};
 use crate::enrich::Brands;
 use crate::metrics::Metrics;
 use crate::own::hold::tests::lasting;
@@ -51,7 +51,14 @@ async fn path(store: &Store) -> Path {
     Path {
         brands: Brands::start(store.clone(), "acme", &Tasks::new()),
         pace: Arc::new(Broken),
-        target: Box::new(Graphql::new("http://127.0.0.1:1/graphql".parse().unwrap(), Duration::from_secs(1)).unwrap()),
+        target: Box::new(
+            Graphql::new(Target {
+                url: "http://127.0.0.1:1/graphql".parse().unwrap(),
+                authorization: None,
+                timeout: Duration::from_secs(1),
+            })
+            .unwrap(),
+        ),
         breaker: Breaker::default(),
         patience: Patience {
             retries: 0,

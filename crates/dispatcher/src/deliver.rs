@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use events_proxy_core::{Event, SourceId, TraceContext};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use crate::classify::{Answer, Body, Verdict, classify};
 use mutation::Mutation;
@@ -20,6 +20,17 @@ use mutation::Mutation;
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Where the target is, and how it is called.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its GraphQL endpoint.
+    pub url: reqwest::Url,
+    /// What each call says in its `Authorization` header; marked as sensitive, so that nothing shows it.
+    pub authorization: Option<HeaderValue>,
+    /// How long one call may take.
+    pub timeout: Duration,
+}
 
 /// What is sent.
 #[derive(Debug, Clone, Copy)]
@@ -59,9 +70,11 @@ impl Graphql {
     ///
     /// # Errors
     /// The client cannot be made.
-    pub fn new(url: reqwest::Url, timeout: Duration) -> Result<Self, reqwest::Error> {
+    pub fn new(target: Target) -> Result<Self, reqwest::Error> {
+        let Target { url, authorization, timeout } = target;
         chassis::tls::install();
         let client = reqwest::Client::builder()
+            .default_headers(authorization.into_iter().map(|value| (AUTHORIZATION, value)).collect())
             .timeout(timeout)
             .connect_timeout(CONNECT_TIMEOUT.min(timeout))
             .redirect(reqwest::redirect::Policy::none())

@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use events_proxy_core::{Event, Outcome, SourceId, TraceContext};
+use reqwest::header::HeaderValue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{Deliver, Graphql, Order, Testing, Verdict, encoded};
+use super::{Deliver, Graphql, Order, Target, Testing, Verdict, encoded};
 
 /// What a server does with each request.
 #[derive(Clone, Copy)]
@@ -67,7 +68,23 @@ async fn answer(mut stream: TcpStream, manner: Manner) -> Option<()> {
 
 /// A target at an address that has half a second for each call, in testing mode.
 fn target(address: SocketAddr) -> Testing<Graphql> {
-    Testing(Graphql::new(format!("http://{address}/graphql").parse().unwrap(), Duration::from_millis(500)).unwrap())
+    Testing(calling(format!("http://{address}/graphql"), None))
+}
+
+/// Calls a URL, within half a second, with this `Authorization`.
+fn calling(url: String, authorization: Option<&'static str>) -> Graphql {
+    let mut authorization = authorization.map(HeaderValue::from_static);
+    authorization.iter_mut().for_each(|value| value.set_sensitive(true));
+    Graphql::new(Target { url: url.parse().unwrap(), authorization, timeout: Duration::from_millis(500) }).unwrap()
+}
+
+/// Answers one call with this, and tells the head of the request.
+async fn heard(listener: TcpListener, answer: String) -> String {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut request = [0; 4_096];
+    let read = stream.read(&mut request).await.unwrap();
+    stream.write_all(answer.as_bytes()).await.unwrap();
+    String::from_utf8_lossy(&request[..read]).to_lowercase()
 }
 
 /// Delivers an event of this id.
@@ -154,6 +171,47 @@ async fn testing_mode_fails_about_a_tenth_of_first_attempts_and_turns_no_failure
     }
     assert!((10..=30).contains(&failed), "{failed} of 200");
     drop(serving);
+}
+
+#[tokio::test]
+async fn each_call_says_who_we_are_and_nothing_shows_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = calling(format!("http://{}/graphql", listener.local_addr().unwrap()), Some("Bearer a-word-that-opens"));
+    let answer = "HTTP/1.1 401 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned();
+    let (request, verdict) = tokio::join!(heard(listener, answer), order(&target, "e-1", false));
+    assert!(request.contains("\r\nauthorization: bearer a-word-that-opens\r\n"), "{request}");
+    let shown = format!("{target:?} {verdict:?}");
+    assert!(!shown.contains("a-word-that-opens"), "{shown}");
+    // Nobody is there any more: what the network says of it names neither.
+    let away = order(&target, "e-1", false).await;
+    assert_eq!(away.outcome, Outcome::Unavailable);
+    assert!(!away.detail.contains("a-word-that-opens"), "{}", away.detail);
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_and_whom_it_names_hears_nothing() {
+    for status in [301, 302, 303, 307, 308] {
+        let (listener, elsewhere) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let target = calling(format!("http://{}/graphql", listener.local_addr().unwrap()), Some("Bearer a-word-that-opens"));
+        let place = elsewhere.local_addr().unwrap();
+        let answer = format!("HTTP/1.1 {status} There\r\nLocation: http://{place}/graphql\r\nContent-Length: 0\r\n\r\n");
+        let (_, verdict) = tokio::join!(heard(listener, answer), order(&target, "e-1", false));
+        assert_eq!((verdict.outcome, verdict.status), (Outcome::Unavailable, Some(status)));
+        let called = tokio::time::timeout(Duration::from_millis(50), elsewhere.accept()).await;
+        assert!(called.is_err(), "{status} was followed");
+    }
+}
+
+#[tokio::test]
+async fn what_the_network_says_does_not_name_the_password_of_the_url() {
+    let (address, mut serving) = serve(Manner::Closes).await;
+    let target = calling(format!("http://me:hidden@{address}/graphql?key=hidden"), None);
+    let closed = order(&target, "e-1", false).await;
+    serving.shutdown().await;
+    let away = order(&target, "e-1", false).await;
+    assert_eq!((closed.outcome, away.outcome), (Outcome::Unknown, Outcome::Unavailable));
+    assert!(!closed.detail.is_empty() && !away.detail.is_empty());
+    assert!(!format!("{closed:?} {away:?}").contains("hidden"), "{closed:?} {away:?}");
 }
 
 #[test]

@@ -62,7 +62,7 @@ impl Parts {
     /// Those of a dispatcher.
     pub(crate) fn of(parts: &crate::stack::Parts, running: Running) -> Self {
         let settings = &parts.settings;
-        let mut target = settings.target_url.clone();
+        let mut target = settings.target.url.clone();
         // A URL may hold a password, which is nobody's business.
         let _shown = (target.set_password(None), target.set_username(""));
         Self {

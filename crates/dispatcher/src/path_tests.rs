@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Journey, Path, Patience};
 use crate::breaker::Breaker;
 use crate::classify::Verdict;
-use crate::deliver::{Deliver, Graphql, Order};
+use crate::deliver::{self, Deliver, Graphql, Order};
 use crate::enrich::Brands;
 use crate::metrics::Metrics;
 use crate::own::hold::tests::lasting;
@@ -310,7 +310,8 @@ async fn an_attempt_whose_answer_was_never_seen_goes_again_with_the_same_key() {
     };
     let stop = CancellationToken::new();
     let target = Target::start(options, TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(), stop.clone()).unwrap();
-    let graphql = Graphql::new(format!("http://{}/graphql", target.address()).parse().unwrap(), Duration::from_secs(5)).unwrap();
+    let url = format!("http://{}/graphql", target.address()).parse().unwrap();
+    let graphql = Graphql::new(deliver::Target { url, authorization: None, timeout: Duration::from_secs(5) }).unwrap();
     let patience = Patience { retries: 10, attempts_max: 1_000, backoff: (Duration::from_millis(1), Duration::from_millis(2)), ..PATIENCE };
     let (path, _) = path(Box::new(graphql), patience).await;
     let mut repeated = 0;

@@ -1,11 +1,14 @@
 //! The settings of the dispatcher, judged once at the start.
 
+mod target;
+
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use chassis::settings::{Reader, common};
 
 use crate::consume::Order;
+use crate::deliver::Target;
 use crate::own::plan::Terms;
 use crate::path::Patience;
 
@@ -20,9 +23,7 @@ pub(crate) const RATE_INTERVAL_MS: RangeInclusive<u64> = 1..=86_400_000;
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The target.
-    pub target_url: reqwest::Url,
-    /// How long one attempt may take.
-    pub timeout: Duration,
+    pub target: Target,
     /// The target's limit: requests per interval.
     pub limit: (u32, Duration),
     /// Whether a tenth of the first attempts fails on purpose.
@@ -54,8 +55,8 @@ pub struct Settings {
 impl Settings {
     /// Reads them; `None` when something is wrong, which the reader then knows.
     pub fn read(reader: &mut Reader) -> Option<Self> {
-        let target_url = target_url(reader);
         let timeout = reader.millis("target_service_timeout_ms", 1..=300_000);
+        let target = target::read(reader, timeout);
         let requests = reader.number("target_service_rate_limit_requests_per_interval", RATE_REQUESTS);
         let interval = reader.millis("target_service_rate_limit_interval_ms", RATE_INTERVAL_MS);
         let testing = testing(reader);
@@ -76,8 +77,7 @@ impl Settings {
             reader.mistake("journal_retention_days", "must not be less than queue_retention_ms: an event could be delivered twice");
         }
         Some(Self {
-            target_url: target_url?,
-            timeout: timeout?,
+            target: target?,
             limit: (requests?, interval?),
             testing: testing?,
             patience: patience?,
@@ -93,16 +93,6 @@ impl Settings {
             journal_days: journal_days?,
         })
     }
-}
-
-/// Where the target is.
-fn target_url(reader: &mut Reader) -> Option<reqwest::Url> {
-    const KEY: &str = "target_service_graphql_url";
-    let url = reader.text(KEY)?.parse::<reqwest::Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if url.is_none() {
-        reader.mistake(KEY, "must be an http or https URL");
-    }
-    url
 }
 
 /// Whether attempts fail on purpose.
@@ -147,3 +137,7 @@ fn patience(reader: &mut Reader) -> Option<Patience> {
     }
     Some(Patience { retries: retries?, attempts_max: attempts_max?, backoff, park })
 }
+
+#[cfg(test)]
+#[path = "settings_tests.rs"]
+mod tests;

@@ -98,7 +98,7 @@ pub fn start(parts: Parts, tasks: &Tasks) -> anyhow::Result<(Running, Routes)> {
     let own = Tasks::new();
     let (metrics, audit) = (Metrics::new(&parts.registry), Audit::new(&parts.registry));
     let pace = pace::open(TARGET, settings.limit, parts.store.clone(), &parts.registry, &own)?;
-    let graphql = Graphql::new(settings.target_url.clone(), settings.timeout).context("make the target's client")?;
+    let graphql = Graphql::new(settings.target.clone()).context("make the target's client")?;
     let target: Box<dyn Deliver> = if settings.testing { Box::new(Testing(graphql)) } else { Box::new(graphql) };
     let path = Arc::new(Path {
         brands: Brands::start(parts.store.clone(), &settings.brand, &own),

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Parts, Running, start};
 use crate::consume::Order;
+use crate::deliver;
 use crate::own::plan::Terms;
 use crate::path::Patience;
 use crate::settings::Settings;
@@ -79,8 +80,7 @@ fn record(source: &str, id: &str) -> Record {
 
 fn settings(target: &str, order: Order) -> Settings {
     Settings {
-        target_url: target.parse().unwrap(),
-        timeout: Duration::from_secs(2),
+        target: deliver::Target { url: target.parse().unwrap(), authorization: None, timeout: Duration::from_secs(2) },
         limit: (5_000, Duration::from_secs(1)),
         testing: false,
         patience: Patience { retries: 0, attempts_max: 50, backoff: (MILLI, MILLI * 20), park: (MILLI * 20, MILLI * 200) },

@@ -2,7 +2,7 @@
 
 /// The settings whose value is shown to nobody. Accounts and credentials hold hashes and passwords; a database's URL
 /// may hold a password.
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     "auth_access_token_secret",
     "auth_access_token_second_secret",
     "queue_sasl_password",
@@ -10,6 +10,7 @@ const KEYS: [&str; 7] = [
     "source_service_test_user_credentials",
     "user_repository_url",
     "operator_accounts",
+    "target_service_authorization",
 ];
 
 /// Says whether a setting's value is secret.
