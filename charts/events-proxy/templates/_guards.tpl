@@ -70,6 +70,18 @@ What the schema cannot see: pairs of values that are each fine and together lose
 {{- end }}
 {{- end }}
 
+{{- range $name := list "ingest" "dispatcher" }}
+{{- $told := mergeOverwrite (dict) (deepCopy $values.settings) (deepCopy (get $values $name).settings) }}
+{{- if and $production (not $values.queue.tls) (ne (toString (get $told "queue_allow_plaintext")) "true") }}
+{{- $wrong = append $wrong (printf "queue.tls: must be true in production, or events and passwords can be read on the way; say settings.queue_allow_plaintext=true to accept that (%s)" $name) }}
+{{- end }}
+{{- if and $production (eq $name "dispatcher") (hasPrefix "http://" (lower $values.target.url)) (ne (toString (get $told "target_service_allow_http")) "true") }}
+{{- if not (regexMatch "^http://(localhost|127[.][0-9.]+|\\[::1\\])([:/?#]|$)" (lower $values.target.url)) }}
+{{- $wrong = append $wrong "target.url: must be https in production, or events can be read on the way; say dispatcher.settings.target_service_allow_http=true to accept that" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- $volume := include "events-proxy.bytes" $values.ingest.spool.size | int64 }}
 {{- $spool := mergeOverwrite (dict) (deepCopy $values.settings) (deepCopy $values.ingest.settings) }}
 {{- $durability := get $spool "accept_durability" | default "volume" }}

@@ -125,6 +125,23 @@ operators: OPERATOR_ACCOUNTS
 {{- end }}
 {{- end }}
 
+{{/* Where the driver of PostgreSQL finds the authority of the server's certificate. */}}
+{{- define "events-proxy.databaseCaEnvironment" -}}
+- name: PGSSLROOTCERT
+  value: /etc/events-proxy/database/ca.crt
+{{- end }}
+
+{{- define "events-proxy.databaseCaMount" -}}
+- {name: database-ca, mountPath: /etc/events-proxy/database, readOnly: true}
+{{- end }}
+
+{{- define "events-proxy.databaseCaVolume" -}}
+- name: database-ca
+  configMap:
+    name: {{ .Values.database.ca.configMap }}
+    items: [{key: {{ .Values.database.ca.key }}, path: ca.crt}]
+{{- end }}
+
 {{- define "events-proxy.container" -}}
 {{- $own := get .root.Values .component -}}
 name: {{ .component }}
@@ -140,6 +157,9 @@ env:
       fieldRef:
         fieldPath: metadata.name
   {{- include "events-proxy.secretEnvironment" (merge (dict "demo" (printf "%s-demo" (include "events-proxy.fullname" .root))) .) | nindent 2 }}
+  {{- if .root.Values.database.ca.configMap }}
+  {{- include "events-proxy.databaseCaEnvironment" .root | nindent 2 }}
+  {{- end }}
   {{- with $own.extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

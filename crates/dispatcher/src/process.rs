@@ -40,7 +40,7 @@ impl Own {
     fn read(reader: &mut Reader) -> Option<Self> {
         let dispatcher = Settings::read(reader);
         let topic = common::shared_topic(reader);
-        let url = common::shared_storage(reader);
+        let url = common::shared_storage(reader, storage::is_guarded);
         let storage = storage::Options { url: url?, max_connections: 10, acquire_timeout: Duration::from_secs(2) };
         Some(Self { dispatcher: dispatcher?, topic: topic?, storage })
     }

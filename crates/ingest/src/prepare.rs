@@ -9,7 +9,7 @@ use std::time::Duration;
 use chassis::errand;
 use chassis::lifecycle::Cause;
 use chassis::settings::common::{self, Topic};
-use storage::{Options, Store};
+use storage::{Options, Store, is_guarded};
 
 /// How long connecting to the database may take; nobody waits for an answer here.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
@@ -17,14 +17,18 @@ const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// Brings the database up to date and says what that took. Of all settings only the database's are looked at.
 #[must_use]
 pub fn migrate() -> ExitCode {
-    errand::run("ingest migrate", common::shared_storage, async |url| {
-        let store = Store::connect(&Options { url, max_connections: 1, acquire_timeout: CONNECT_MAX }).await?;
-        Ok(match store.migrate().await? {
-            0 => "The database is up to date; nothing was changed.".to_owned(),
-            1 => "The database is up to date; 1 step was run.".to_owned(),
-            steps => format!("The database is up to date; {steps} steps were run."),
-        })
-    })
+    errand::run(
+        "ingest migrate",
+        |reader| common::shared_storage(reader, is_guarded),
+        async |url| {
+            let store = Store::connect(&Options { url, max_connections: 1, acquire_timeout: CONNECT_MAX }).await?;
+            Ok(match store.migrate().await? {
+                0 => "The database is up to date; nothing was changed.".to_owned(),
+                1 => "The database is up to date; 1 step was run.".to_owned(),
+                steps => format!("The database is up to date; {steps} steps were run."),
+            })
+        },
+    )
 }
 
 /// Makes the topic by `make`, which tells whether it was made or found, and says which. Of all settings only the topic's are looked at.

@@ -44,7 +44,7 @@ impl Own {
     fn read(reader: &mut Reader) -> Option<Self> {
         let ingest = Settings::read(reader);
         let topic = common::shared_topic(reader);
-        let url = common::shared_storage(reader);
+        let url = common::shared_storage(reader, storage::is_guarded);
         let port = reader.number("port", 0..=65_535);
         let storage = storage::Options { url: url?, max_connections: 10, acquire_timeout: Duration::from_secs(2) };
         Some(Self { ingest: ingest?, topic: topic?, storage, port: port? })

@@ -174,6 +174,7 @@ fn storage(reader: &mut Reader, data: &Path) -> Option<storage::Options> {
             return None;
         }
     };
+    common::guarded_storage(reader, &url, storage::is_guarded)?;
     Some(storage::Options { url, max_connections: 10, acquire_timeout: Duration::from_secs(2) })
 }
 

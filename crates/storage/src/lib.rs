@@ -36,4 +36,4 @@ pub use parked::{ParkedRow, Waiting};
 pub use replay::{Choice, Moved, NewReplay, Of, Replay, ReplayState, Turn};
 pub use search::{DeadGroup, Found, Place, Search};
 pub use session::{NewSession, Rotated, RotatedSession, Rotation};
-pub use store::{Options, Store};
+pub use store::{Options, Store, is_guarded};

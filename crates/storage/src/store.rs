@@ -9,10 +9,11 @@
 //! (connection lost, no answer in time) is never repeated here: all writes may be repeated by the caller.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{self, Connection};
 use sea_orm::{
@@ -63,6 +64,20 @@ impl fmt::Debug for Options {
             .field("acquire_timeout", &self.acquire_timeout)
             .finish_non_exhaustive()
     }
+}
+
+/// Says whether whoever is on the way to the database can neither read along nor pose as it: it is a file, it is on this machine, or TLS
+/// checks its certificate. A URL that cannot be read is guarded, for it leads nowhere.
+#[must_use]
+pub fn is_guarded(url: &str) -> bool {
+    let Ok(Place::Server) = Place::of(url) else { return true };
+    let Ok(server) = PgConnectOptions::from_str(url) else { return true };
+    let host = server.get_host();
+    let of_this_machine = server.get_socket().is_some()
+        || host.starts_with('/')
+        || host.eq_ignore_ascii_case("localhost")
+        || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    of_this_machine || matches!(server.get_ssl_mode(), PgSslMode::VerifyFull | PgSslMode::VerifyCa)
 }
 
 /// What is remembered. Cheap to clone; all clones share their connections.
@@ -275,7 +290,7 @@ async fn open(pool: &ConnectOptions) -> Result<DatabaseConnection, Error> {
 mod tests {
     use std::time::Duration;
 
-    use super::{Error, Options, Store};
+    use super::{Error, Options, Store, is_guarded};
 
     fn options(url: &str) -> Options {
         Options { url: url.to_owned(), max_connections: 1, acquire_timeout: Duration::from_millis(300) }
@@ -287,6 +302,29 @@ mod tests {
             let error = Store::connect(&options(url)).await.unwrap_err();
             assert!(matches!(error, Error::Url(_)), "{error:?}");
             assert!(!format!("{error:?} {error}").contains("hush"));
+        }
+    }
+
+    #[test]
+    fn a_server_elsewhere_is_guarded_by_a_certificate_that_is_checked() {
+        for (url, guarded) in [
+            ("postgres://me@db.example/events", false),
+            ("postgres://me@db.example/events?sslmode=prefer", false),
+            ("postgres://me@db.example/events?sslmode=require", false),
+            ("postgres://me@db.example/events?sslmode=verify-full&sslmode=disable", false),
+            ("postgres://me@localhost/events?host=db.example", false),
+            ("postgres://me@localhost.example/events", false),
+            ("postgres://me@10.0.0.1/events", false),
+            ("postgres://me@db.example/events?sslmode=verify-ca", true),
+            ("postgres://me@db.example/events?sslmode=verify-full", true),
+            ("postgresql://me@db.example/events?ssl-mode=verify-full", true),
+            ("postgres://me@127.0.0.1/events", true),
+            ("postgres://me@[::1]:5432/events", true),
+            ("postgres://me@localhost/events", true),
+            ("postgres://me@%2Frun%2Fpostgresql/events", true),
+            ("sqlite://events.sqlite", true),
+        ] {
+            assert_eq!(is_guarded(url), guarded, "{url}");
         }
     }
 

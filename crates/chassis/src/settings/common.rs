@@ -63,7 +63,16 @@ pub fn topic(reader: &mut Reader) -> Option<Topic> {
     let copies = reader.optional_number("queue_copies", 1..=9);
     let production = is_production(reader);
     let tls = reader.flag("queue_tls");
+    // Not even brokers on this machine are left out: they name the others, and those may be anywhere.
+    let safe = if tls == Some(false) {
+        let danger =
+            "must be true in production: without TLS events and passwords can be read on the way, and the brokers are not known to be ours";
+        accepted(reader, "queue_tls", danger, "queue_allow_plaintext")
+    } else {
+        Some(())
+    };
     let login = login(reader);
+    safe?;
     let usual = if production? { COPIES } else { 1 };
     Some(Topic {
         brokers: url?.split(',').map(|broker| broker.trim().to_owned()).filter(|broker| !broker.is_empty()).collect(),
@@ -100,12 +109,33 @@ fn login(reader: &mut Reader) -> Option<Option<Login>> {
     Some(Some(Login { mechanism: mechanism?, username: username?, password: password? }))
 }
 
-/// The URL of the storage that all replicas share.
-pub fn shared_storage(reader: &mut Reader) -> Option<String> {
+/// The URL of the storage that all replicas share; `is_guarded` says whether who is on the way to it can neither read nor pose as it.
+pub fn shared_storage(reader: &mut Reader, is_guarded: impl Fn(&str) -> bool) -> Option<String> {
     if reader.one_of("user_repository_type", &[("InMemory", false), ("Sqlite", true), ("Postgres", true)]) == Some(false) {
         reader.mistake("user_repository_type", "must be Postgres, or Sqlite on one machine: ingest and dispatcher share it");
     }
-    reader.text("user_repository_url")
+    let url = reader.text("user_repository_url")?;
+    guarded_storage(reader, &url, is_guarded).map(|()| url)
+}
+
+/// Refuses a storage that is not guarded, in production and unless it is accepted.
+pub fn guarded_storage(reader: &mut Reader, url: &str, is_guarded: impl Fn(&str) -> bool) -> Option<()> {
+    if is_guarded(url) {
+        return Some(());
+    }
+    let danger = "must say sslmode=verify-full in production, with sslrootcert where the authority is not a public one: otherwise whoever \
+                  is on the way can pose as the database, and is told its password";
+    accepted(reader, "user_repository_url", danger, "user_repository_allow_unverified_tls")
+}
+
+/// Refuses in production what is unsafe about `key`, unless the flag `allow` accepts it. `danger` follows the key: what it must be, and why.
+pub fn accepted(reader: &mut Reader, key: &str, danger: &str, allow: &str) -> Option<()> {
+    let (production, allowed) = (is_production(reader), reader.flag(allow));
+    if production? && !allowed? {
+        reader.mistake(key, format!("{danger}; or {} has to be true, which accepts that", allow.to_uppercase()));
+        return None;
+    }
+    Some(())
 }
 
 /// What is told of the process `service`, and where.
@@ -169,3 +199,7 @@ pub fn token_secrets<W: fmt::Display>(
     }
     good.then_some(TokenSecrets { first: first.1, second: second.1 })
 }
+
+#[cfg(test)]
+#[path = "common_tests.rs"]
+mod tests;

@@ -1,8 +1,9 @@
 //! Where the target is and what it wants to be told, read from the settings.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use chassis::settings::Reader;
+use chassis::settings::{Reader, common};
 use reqwest::Url;
 use reqwest::header::HeaderValue;
 use secrecy::ExposeSecret;
@@ -29,10 +30,21 @@ pub(super) fn read(reader: &mut Reader, timeout: Option<Duration>) -> Option<Tar
 /// Where it is.
 fn url(reader: &mut Reader) -> Option<Url> {
     let url = reader.text(URL)?.parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if url.is_none() {
+    let Some(url) = url else {
         reader.mistake(URL, "must be an http or https URL");
+        return None;
+    };
+    if url.scheme() == "http" && !is_of_this_machine(&url) {
+        let danger = "must be an https URL in production: by http events can be read on the way, and the target is not known to be itself";
+        common::accepted(reader, URL, danger, "target_service_allow_http")?;
     }
-    url
+    Some(url)
+}
+
+/// Whether no network lies between, as with a proxy beside us that speaks TLS for us.
+fn is_of_this_machine(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Who we are to it; `Some(None)` where it does not ask.

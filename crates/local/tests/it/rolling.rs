@@ -45,6 +45,7 @@ impl Release {
         told.extend([
             ("ENVIRONMENT_PROFILE", "production".to_owned()),
             ("QUEUE_COPIES", "1".to_owned()),
+            ("QUEUE_ALLOW_PLAINTEXT", "true".to_owned()),
             ("TARGET_SERVICE_GRAPHQL_URL", target.url()),
             ("TARGET_SERVICE_RATE_LIMIT_INTERVAL_MS", "1000".to_owned()),
             ("TARGET_SERVICE_RATE_LIMIT_REQUESTS_PER_INTERVAL", "20000".to_owned()),

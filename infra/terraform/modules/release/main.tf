@@ -15,6 +15,8 @@ resource "helm_release" "this" {
       image  = { registry = var.registry, tag = var.image_tag }
       queue  = { brokers = var.brokers, saslMechanism = "SCRAM-SHA-512", saslUsername = var.kafka_username }
       target = { url = var.target.url, requestsPerInterval = var.target.requests_per_interval, intervalMs = var.target.interval_ms }
+      # No public authority signs RDS's certificates.
+      database = { ca = { configMap = var.database_ca_config_map } }
       secrets = {
         accessToken = { existingSecret = var.secret_name, key = "access-token" }
         database    = { existingSecret = var.secret_name, key = "database-url" }

@@ -40,6 +40,12 @@ variable "secret_name" {
   default     = "events-proxy"
 }
 
+variable "database_ca_config_map" {
+  description = "The ConfigMap with ca.crt: the certificates of the authorities that sign RDS's, without which database-url cannot say sslmode=verify-full."
+  type        = string
+  default     = "database-ca"
+}
+
 variable "target" {
   description = "The target and its limit."
   type = object({

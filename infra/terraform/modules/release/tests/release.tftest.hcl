@@ -22,6 +22,10 @@ run "a_failed_upgrade_goes_back" {
     condition     = yamldecode(helm_release.this.values[0]).queue.brokers == ["b-1:9096"] && yamldecode(helm_release.this.values[0]).target.requestsPerInterval == 500
     error_message = "brokers and limit reach the chart"
   }
+  assert {
+    condition     = yamldecode(helm_release.this.values[0]).database.ca.configMap == "database-ca"
+    error_message = "the database has to prove who it is"
+  }
 }
 
 run "latest_is_refused" {
