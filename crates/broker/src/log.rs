@@ -23,8 +23,9 @@ pub use cursor::Cursor;
 pub use error::{AppendError, CursorError, FileError, OpenError};
 
 use std::collections::HashMap;
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -350,7 +351,7 @@ pub fn is_in_memory(dir: &Path) -> bool {
 
 /// Makes a directory and keeps its name.
 fn make_dir(dir: &Path) -> io::Result<()> {
-    fs::create_dir_all(dir)?;
+    disk::make_dir(dir)?;
     match dir.parent() {
         Some(parent) if parent.as_os_str().is_empty() => disk::sync_dir(Path::new(".")),
         Some(parent) => disk::sync_dir(parent),
@@ -361,7 +362,7 @@ fn make_dir(dir: &Path) -> io::Result<()> {
 /// Takes the lock that keeps others off a directory.
 fn lock(dir: &Path) -> Result<File, OpenError> {
     let path = dir.join("lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
     let file = file.map_err(FileError::at("open", &path)).map_err(OpenError::File)?;
     match file.try_lock() {
         Ok(()) => Ok(file),

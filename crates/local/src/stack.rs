@@ -6,6 +6,7 @@
 //! ```
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,7 +98,11 @@ impl Stack {
     pub async fn start(settings: &Settings, spans: Option<Spans>) -> anyhow::Result<Self> {
         let began = Instant::now();
         chassis::tls::install();
-        std::fs::create_dir_all(&settings.data_dir).with_context(|| format!("make the data directory {}", settings.data_dir.display()))?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&settings.data_dir)
+            .with_context(|| format!("make the data directory {}", settings.data_dir.display()))?;
         let seat = Seat::take(&settings.data_dir)?;
         let public = bind(settings.port, "PORT")?;
         let private = bind(settings.admin_port, "ADMIN_PORT")?;

@@ -9,7 +9,9 @@
 //! (connection lost, no answer in time) is never repeated here: all writes may be repeated by the caller.
 
 use std::fmt;
+use std::fs::OpenOptions;
 use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -109,6 +111,7 @@ impl Store {
                 (only.clone(), only)
             }
             Place::File => {
+                make_ours(&options.url);
                 let write = open(&sqlite(options, 1)).await?;
                 (open(&sqlite(options, options.max_connections)).await?, write)
             }
@@ -255,6 +258,15 @@ fn sqlite(options: &Options, connections: u32) -> ConnectOptions {
     pool
 }
 
+/// Makes SQLite's file for nobody but our user, where SQLite would make it as the umask lets it; its write-ahead log takes the same mode.
+/// What goes wrong here is told when SQLite opens it.
+fn make_ours(url: &str) {
+    let Ok(file) = SqliteConnectOptions::from_str(url) else { return };
+    if url.contains("mode=rwc") {
+        drop(OpenOptions::new().write(true).create_new(true).mode(0o600).open(file.get_filename()));
+    }
+}
+
 /// PostgreSQL, connected to when first needed.
 fn postgres(options: &Options) -> ConnectOptions {
     let mut pool = common(options, options.max_connections);
@@ -288,6 +300,7 @@ async fn open(pool: &ConnectOptions) -> Result<DatabaseConnection, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
     use std::time::Duration;
 
     use super::{Error, Options, Store, is_guarded};
@@ -303,6 +316,16 @@ mod tests {
             assert!(matches!(error, Error::Url(_)), "{error:?}");
             assert!(!format!("{error:?} {error}").contains("hush"));
         }
+    }
+
+    #[tokio::test]
+    async fn nobody_but_our_user_may_read_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::connect(&options(&format!("sqlite://{}/events.sqlite?mode=rwc", dir.path().display()))).await.unwrap();
+        store.migrate().await.unwrap();
+        let files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap()).collect();
+        let modes: Vec<_> = files.iter().map(|file| file.metadata().unwrap().permissions().mode() & 0o777).collect();
+        assert!(files.len() >= 2 && modes.iter().all(|mode| *mode == 0o600), "{files:?} {modes:?}");
     }
 
     #[test]

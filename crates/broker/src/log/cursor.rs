@@ -3,12 +3,12 @@
 //! A move writes a new file, fsyncs it, puts it in place of the old one, and fsyncs the directory: after a crash the
 //! cursor is where it was or where it was told to go, never elsewhere. It moves forward only.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::disk::sync_dir;
+use super::disk::{anew, sync_dir};
 use super::error::{CursorError, FileError};
 
 /// A place that outlives the process; clones, and cursors of one name, are the same place.
@@ -76,7 +76,7 @@ impl Kept {
     /// Puts a new file in place of the old one.
     fn write(&self, position: u64) -> io::Result<()> {
         let fresh = self.path.with_extension("cursor-next");
-        let mut file = File::create(&fresh)?;
+        let mut file = anew(&fresh)?;
         file.write_all(&encode(position))?;
         file.sync_all()?;
         fs::rename(&fresh, &self.path)?;

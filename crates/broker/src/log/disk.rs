@@ -5,7 +5,7 @@
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Makes files for the writer.
@@ -36,7 +36,7 @@ pub(super) struct Local;
 impl Disk for Local {
     fn create(&self, path: &Path) -> io::Result<Box<dyn Medium>> {
         remove(path)?;
-        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        let file = ours(path)?;
         file.sync_all()?;
         path.parent().map_or(Ok(()), sync_dir)?;
         Ok(Box::new(file))
@@ -78,6 +78,22 @@ pub(super) fn is_in_memory(dir: &Path) -> bool {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn is_in_memory(_dir: &Path) -> bool {
     false
+}
+
+/// Makes a file that nobody but our user may read, whatever the umask: it holds other people's events.
+fn ours(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Makes a file anew, in place of one that has its name, for nobody but our user.
+pub(super) fn anew(path: &Path) -> io::Result<File> {
+    remove(path)?;
+    ours(path)
+}
+
+/// Makes a directory and what is missing above it, for nobody but our user. One that is there stays as whoever made it wants it.
+pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
 /// Keeps the names in a directory.

@@ -1,5 +1,6 @@
 //! What a log promises its callers, on a real disk.
 
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -220,4 +221,24 @@ async fn batches_keep_the_distance_that_is_asked_for_and_the_first_goes_at_once(
     let first = began.elapsed();
     fill(&log, 1..3).await;
     assert!(first < gather && began.elapsed() >= gather * 2, "{first:?}, {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn nobody_but_our_user_may_read_what_is_kept() {
+    let above = tempfile::tempdir().unwrap();
+    let dir = above.path().join("data").join("spool");
+    let log = Log::open(&dir, &small_files()).unwrap();
+    fill(&log, 0..20).await;
+    log.cursor("reader").unwrap().advance(5).await.unwrap();
+    let (mut found, mut left) = (Vec::new(), vec![above.path().join("data")]);
+    while let Some(path) = left.pop() {
+        let metadata = std::fs::metadata(&path).unwrap();
+        if metadata.is_dir() {
+            left.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+        found.push((metadata.is_dir(), metadata.permissions().mode() & 0o777));
+    }
+    let (dirs, files): (Vec<_>, Vec<_>) = found.into_iter().partition(|(is_dir, _)| *is_dir);
+    assert!(dirs.len() >= 2 && dirs.iter().all(|(_, mode)| *mode == 0o700), "{dirs:?}");
+    assert!(files.len() >= 3 && files.iter().all(|(_, mode)| *mode == 0o600), "{files:?}");
 }
