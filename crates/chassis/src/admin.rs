@@ -11,9 +11,13 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::dev::{Payload, Service, ServiceRequest};
+use actix_web::error::PayloadError;
 use actix_web::http::header::{Accept, Header, Quality};
 use actix_web::mime::Mime;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpMessage, HttpRequest, HttpResponse, HttpServer, web};
+use futures_util::{StreamExt, stream};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 pub use readiness::{Condition, Readiness};
@@ -21,8 +25,8 @@ pub use readiness::{Condition, Readiness};
 use crate::metrics;
 
 /// Connections at the same time; probes and scrapers are few.
-const CONNECTIONS_MAX: usize = 64;
-/// How long a client may take for its request.
+const CONNECTIONS_MAX: usize = 1_024;
+/// How long a client may take for the head of its request, how long for its body, and how long it may then be silent.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a stop waits for answers under way.
 const STOP_SECONDS: u64 = 1;
@@ -70,6 +74,7 @@ pub async fn serve(listener: TcpListener, admin: Admin, stop: CancellationToken)
     let admin = web::Data::new(admin);
     let app = move || {
         App::new()
+            .wrap_fn(|request, routes| routes.call(in_time(request)))
             .wrap(requests.clone())
             .configure(|config| (routes.0)(config))
             .app_data(admin.clone())
@@ -79,6 +84,7 @@ pub async fn serve(listener: TcpListener, admin: Admin, stop: CancellationToken)
     };
     let server = HttpServer::new(app)
         .workers(1)
+        .keep_alive(REQUEST_TIMEOUT)
         .worker_max_blocking_threads(1)
         .max_connections(CONNECTIONS_MAX)
         .client_request_timeout(REQUEST_TIMEOUT)
@@ -98,6 +104,20 @@ pub async fn serve(listener: TcpListener, admin: Admin, stop: CancellationToken)
         result = &mut server => result,
         () = stopper => server.await,
     }
+}
+
+/// Gives the body of a request an end: whoever reads it hears of a failure then, and the place is free again.
+fn in_time(mut request: ServiceRequest) -> ServiceRequest {
+    let state = (request.take_payload(), Instant::now() + REQUEST_TIMEOUT);
+    let body = stream::unfold(Some(state), |state| async move {
+        let (mut body, end) = state?;
+        match timeout_at(end, body.next()).await {
+            Ok(chunk) => chunk.map(|chunk| (chunk, Some((body, end)))),
+            Err(_) => Some((Err(PayloadError::Io(io::ErrorKind::TimedOut.into())), None)),
+        }
+    });
+    request.set_payload(Payload::Stream { payload: Box::pin(body) });
+    request
 }
 
 /// Alive: whoever answers is.

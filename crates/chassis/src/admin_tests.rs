@@ -118,3 +118,43 @@ async fn a_process_answers_its_own_routes_beside_the_probes() {
     assert!(ask(address, "/health/live").await.starts_with("HTTP/1.1 200"));
     tasks.stop(Duration::from_secs(5)).await;
 }
+
+#[tokio::test]
+async fn probes_are_answered_beside_many_who_say_nothing_and_a_body_that_does_not_come_ends_in_time() {
+    let tasks = Tasks::new();
+    let routes = Routes::new(|config| {
+        config.route(
+            "/own",
+            web::post().to(|body: Result<String, actix_web::Error>| async move {
+                if body.is_ok() { HttpResponse::Ok().finish() } else { HttpResponse::BadRequest().finish() }
+            }),
+        );
+    });
+    let admin = Admin { registry: Registry::new(), readiness: Readiness::new(), routes };
+    let address = start(&tasks, &admin);
+    let mut held = Vec::new();
+    for number in 0..300 {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        if number % 2 == 0 {
+            stream.write_all(b"POST /own HTTP/1.1\r\nhost: admin\r\ncontent-length: 9\r\n\r\nhalf").await.unwrap();
+        }
+        held.push(stream);
+    }
+    for _ in 0..10 {
+        let probe = tokio::time::timeout(Duration::from_secs(2), ask(address, "/health/live")).await;
+        assert!(probe.expect("the probe waits for others").starts_with("HTTP/1.1 200"));
+    }
+    // A whole body is read as before.
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"POST /own HTTP/1.1\r\nhost: admin\r\nconnection: close\r\ncontent-length: 4\r\n\r\nhalf").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    for mut stream in held {
+        let mut answer = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
+        assert!(ended.is_ok(), "a connection is held");
+        assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+    }
+    tasks.stop(Duration::from_secs(5)).await;
+}

@@ -38,6 +38,8 @@ pub(crate) use access::{may_act, signed_in};
 pub(crate) use problem::Problem;
 pub use settings::Settings;
 
+/// The largest body of an order, in bytes.
+const BODY_BYTES_MAX: usize = 256 * 1024;
 /// How many may watch the live figures of one replica at once.
 const VIEWERS_MAX: usize = 32;
 
@@ -137,9 +139,13 @@ pub(crate) fn routes(parts: Parts, tasks: &Tasks) -> Routes {
     Routes::new(move |config| {
         config
             .app_data(office.clone())
-            .app_data(web::JsonConfig::default().error_handler(|error, _| Problem::Malformed(error.to_string()).into()))
+            .app_data(
+                web::JsonConfig::default().limit(BODY_BYTES_MAX).error_handler(|error, _| Problem::Malformed(error.to_string()).into()),
+            )
             .app_data(web::QueryConfig::default().error_handler(|error, _| Problem::Malformed(error.to_string()).into()))
-            .app_data(web::FormConfig::default().error_handler(|error, _| Problem::Malformed(error.to_string()).into()))
+            .app_data(
+                web::FormConfig::default().limit(BODY_BYTES_MAX).error_handler(|error, _| Problem::Malformed(error.to_string()).into()),
+            )
             .route("/operator/sessions", web::post().to(access::sign_in))
             .route("/operator/overview", web::get().to(overview::overview))
             .route("/operator/partitions", web::get().to(overview::partitions))
