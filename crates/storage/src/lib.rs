@@ -34,6 +34,6 @@ pub use lease::{Beat, Holding, Member, PartitionRow, Standing};
 pub use pace::{Asked, Limit, Reserved};
 pub use parked::{ParkedRow, Waiting};
 pub use replay::{Choice, Moved, NewReplay, Of, Replay, ReplayState, Turn};
-pub use search::{DeadGroup, Found, Place, Search};
+pub use search::{DeadGroup, Found, NoPlace, Place, Search};
 pub use session::{NewSession, Rotated, RotatedSession, Rotation};
 pub use store::{Options, Store, is_guarded};

@@ -2,6 +2,9 @@
 //!
 //! A search is answered from an index, a page at a time, newest first; whatever is asked for, an answer is bounded.
 
+use std::fmt;
+use std::str::FromStr;
+
 use events_proxy_core::envelope::Record;
 use events_proxy_core::{DeadReason, EventId, Moment, SourceId, State};
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -46,6 +49,31 @@ pub struct Place {
     pub source_id: SourceId,
     /// The sender's id for it.
     pub event_id: EventId,
+}
+
+impl fmt::Display for Place {
+    /// Writes the moment, the length of the source's id in bytes, and the two ids: `1700000000000000.4.shoporder-1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (source, event) = (self.source_id.as_str(), self.event_id.as_str());
+        write!(f, "{}.{}.{source}{event}", self.received_at.as_micros(), source.len())
+    }
+}
+
+/// A text is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this is no place of a search")]
+pub struct NoPlace;
+
+impl FromStr for Place {
+    type Err = NoPlace;
+
+    fn from_str(text: &str) -> Result<Self, NoPlace> {
+        let (micros, rest) = text.split_once('.').ok_or(NoPlace)?;
+        let (length, ids) = rest.split_once('.').ok_or(NoPlace)?;
+        let (source, event) = length.parse().ok().and_then(|length| ids.split_at_checked(length)).ok_or(NoPlace)?;
+        let received_at = micros.parse().map(Moment::from_micros).map_err(|_| NoPlace)?;
+        Ok(Self { received_at, source_id: SourceId::new(source), event_id: EventId::new(event) })
+    }
 }
 
 /// A page of a search.
@@ -220,5 +248,23 @@ impl Group {
             first_at: Moment::from_micros(self.first_at),
             last_at: Moment::from_micros(self.last_at),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use events_proxy_core::{EventId, Moment, SourceId};
+
+    use super::{NoPlace, Place};
+
+    #[test]
+    fn a_place_is_read_as_it_was_written_whatever_the_ids_hold() {
+        for (source, event) in [("shop", "order-1"), ("a.b", "1.2"), ("ü", "…/x"), ("", "")] {
+            let end = Place { received_at: Moment::from_micros(-5), source_id: SourceId::new(source), event_id: EventId::new(event) };
+            assert_eq!(end.to_string().parse(), Ok(end));
+        }
+        for text in ["", "1", "1.9.ab", "x.1.ab", "1.1.ü"] {
+            assert_eq!(text.parse::<Place>(), Err(NoPlace), "{text}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use storage::{Found, JournalRow};
 use super::page::{Place, page, refused, trouble};
 use super::sign_in::turn_away;
 use super::words::{ago, plain};
-use crate::operator::events::{Asked, cursor};
+use crate::operator::events::Asked;
 use crate::operator::{Office, signed_in};
 
 /// `GET /console/events`.
@@ -36,7 +36,7 @@ pub(super) async fn search(request: HttpRequest, asked: web::Query<Asked>, offic
                 }
             }
             @if let Some(next) = &next {
-                div.pages { a href=(further(&asked, &cursor(next))) rel="next" { "Older ones →" } }
+                div.pages { a href=(further(&asked, &next.to_string())) rel="next" { "Older ones →" } }
             }
         }
     };

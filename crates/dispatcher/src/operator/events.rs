@@ -5,7 +5,7 @@ use events_proxy_core::envelope::Record;
 use events_proxy_core::{Attempt, DeadReason, EventId, Moment, SourceId, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use storage::{Found, JournalRow, Place, Search};
+use storage::{Found, JournalRow, NoPlace, Place, Search};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -64,7 +64,7 @@ impl Asked {
             from: time("from", said(&self.from))?,
             to: time("to", said(&self.to))?,
             after: said(&self.cursor)
-                .map(|text| place(&text).ok_or_else(|| Problem::wrong("cursor", "the `cursor` of a page")))
+                .map(|text| text.parse().map_err(|NoPlace| Problem::wrong("cursor", "the `cursor` of a page")))
                 .transpose()?,
             limit: limit.transpose()?.unwrap_or(PAGE_USUAL),
         })
@@ -83,26 +83,12 @@ pub(super) fn moment(field: &str, text: &str) -> Result<Moment, Problem> {
     micros.map(Moment::from_micros).ok_or_else(|| Problem::wrong(field, "a time as RFC 3339 writes it"))
 }
 
-/// A page's end as text: moment, length of the source's id, the two ids.
-pub(crate) fn cursor(place: &Place) -> String {
-    let (source, event) = (place.source_id.as_str(), place.event_id.as_str());
-    format!("{}.{}.{source}{event}", place.received_at.as_micros(), source.len())
-}
-
-/// Reads a page's end.
-fn place(text: &str) -> Option<Place> {
-    let (micros, rest) = text.split_once('.')?;
-    let (length, ids) = rest.split_once('.')?;
-    let (source, event) = ids.split_at_checked(length.parse().ok()?)?;
-    Some(Place { received_at: Moment::from_micros(micros.parse().ok()?), source_id: SourceId::new(source), event_id: EventId::new(event) })
-}
-
 /// `GET /operator/events`.
 pub(super) async fn search(request: HttpRequest, asked: web::Query<Asked>, office: web::Data<Office>) -> Result<HttpResponse, Problem> {
     signed_in(&request, &office)?;
     let Found { rows, next } = office.store.search(&asked.understood()?).await.map_err(|error| Problem::storage(&error))?;
     let items: Vec<Value> = rows.iter().map(|row| told(row, &office)).collect();
-    Ok(HttpResponse::Ok().json(json!({ "items": items, "cursor": next.as_ref().map(cursor) })))
+    Ok(HttpResponse::Ok().json(json!({ "items": items, "cursor": next.as_ref().map(Place::to_string) })))
 }
 
 /// `GET /operator/events/{source}/{id}`.
@@ -200,21 +186,8 @@ fn attempt(attempt: &Attempt) -> Value {
 #[cfg(test)]
 mod tests {
     use events_proxy_core::envelope::Record;
-    use events_proxy_core::{EventId, Moment, SourceId};
-    use storage::Place;
 
-    use super::{Asked, cursor, payload, place};
-
-    #[test]
-    fn a_cursor_is_read_as_it_was_written_whatever_the_ids_hold() {
-        for (source, event) in [("shop", "order-1"), ("a.b", "1.2"), ("ü", "…/x"), ("", "")] {
-            let end = Place { received_at: Moment::from_micros(-5), source_id: SourceId::new(source), event_id: EventId::new(event) };
-            assert_eq!(place(&cursor(&end)), Some(end));
-        }
-        for text in ["", "1", "1.9.ab", "x.1.ab", "1.1.ü"] {
-            assert_eq!(place(text), None, "{text}");
-        }
-    }
+    use super::{Asked, payload};
 
     #[test]
     fn an_id_of_the_form_of_a_trace_is_looked_for_as_one() {
