@@ -134,7 +134,9 @@ impl Event {
     /// # Errors
     /// [`Invalid`] when the bytes are no JSON object, or with every field that is missing or out of bounds.
     pub fn judge(body: &[u8]) -> Result<Self, Invalid> {
-        let Ok(event) = serde_json::from_slice::<Self>(body) else {
+        // Serde also reads a struct from a list of its fields' values; an event is none.
+        let event = if is_list(body) { None } else { serde_json::from_slice::<Self>(body).ok() };
+        let Some(event) = event else {
             return Err(list_mistakes(body));
         };
         match event.validate() {
@@ -142,6 +144,11 @@ impl Event {
             Err(report) => Err(Invalid::Fields(field_errors(&report))),
         }
     }
+}
+
+/// Says whether a JSON document is a list, if it is one at all.
+fn is_list(body: &[u8]) -> bool {
+    body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
 }
 
 /// Names the wrong fields on one line.

@@ -61,7 +61,15 @@ fn every_mistake_is_listed_at_once() {
 
 #[test]
 fn what_is_no_object_says_so() {
-    for bytes in [&b""[..], b"[1]", b"{", b"null", b"\xff\xfe", br#"{"id":"a","id":"b","name":"nn","body":"b","timestamp":1}"#] {
+    for bytes in [
+        &b""[..],
+        b"[1]",
+        br#" ["a","nn","b",1]"#,
+        b"{",
+        b"null",
+        b"\xff\xfe",
+        br#"{"id":"a","id":"b","name":"nn","body":"b","timestamp":1}"#,
+    ] {
         assert!(matches!(Event::judge(bytes), Err(Invalid::NotAnObject(_))), "{}", String::from_utf8_lossy(bytes));
     }
 }
