@@ -101,8 +101,10 @@ impl Mutation {
 
 /// Reads the body of an answer.
 pub(super) fn read(bytes: &[u8]) -> Body {
+    // Serde also reads a struct from a list of its fields' values; an answer is none.
+    let listed = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     match serde_json::from_slice::<GraphQlResponse<ProcessEvent, Value>>(bytes) {
-        Ok(GraphQlResponse { data: Some(_), errors }) if errors.as_ref().is_none_or(Vec::is_empty) => Body::Data,
+        Ok(GraphQlResponse { data: Some(_), errors }) if !listed && errors.as_ref().is_none_or(Vec::is_empty) => Body::Data,
         _ => odd(bytes),
     }
 }

@@ -46,7 +46,7 @@ fn errors_are_found_whatever_the_data_looks_like() {
 
 #[test]
 fn what_is_no_graphql_is_kept_as_it_begins() {
-    let bodies: [&[u8]; 9] = [
+    let bodies: [&[u8]; 11] = [
         b"",
         b"{",
         b"<html>bad gateway</html>",
@@ -56,6 +56,8 @@ fn what_is_no_graphql_is_kept_as_it_begins() {
         b"\xff\xfe",
         br#"{"data":null}"#,
         br#"{"data":{"processEvent":null}}"#,
+        br#"[{"processEvent":{"id":"a"}},[]]"#,
+        br#" [{"processEvent":{"id":"a"}},null]"#,
     ];
     for body in bodies {
         assert!(matches!(read(body), Body::Other(_)), "{}", String::from_utf8_lossy(body));
