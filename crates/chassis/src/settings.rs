@@ -131,7 +131,10 @@ impl Settings {
     }
 
     /// [`Self::load`] with the environment passed in.
-    fn from_environment(environment: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, Mistakes> {
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn from_environment(environment: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, Mistakes> {
         let variables: Vec<(OsString, OsString)> = environment.collect();
         let path = variables.iter().find(|(key, value)| key == FILE_VARIABLE && !value.is_empty()).map(|(_, value)| PathBuf::from(value));
         let defaults = layer::defaults();

@@ -101,6 +101,12 @@ impl Graphql {
     }
 }
 
+/// Judges an answer of which everything is there, as [`Graphql`] judges those that it reads from a connection.
+#[must_use]
+pub fn judge(status: u16, headers: &HeaderMap, body: &[u8]) -> Verdict {
+    classify(Answer::Http { status, retry_after: wait::asked(headers), body: mutation::read(body) })
+}
+
 /// Reads an answer's body. What is too long, or breaks off, is no reason to forget the status.
 async fn read(response: &mut reqwest::Response) -> Body {
     let mut bytes = Vec::new();

@@ -11,7 +11,7 @@ mod shared;
 mod admission;
 mod receive;
 mod authenticate;
-mod validate;
+pub mod validate;
 mod spool;
 mod accept;
 mod publish;

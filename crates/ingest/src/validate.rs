@@ -3,6 +3,7 @@
 //! The rules are the event's own (`events_proxy_core::event`); fields that it does not know are dropped.
 //! Next: `crates/ingest/src/accept.rs`.
 
+use actix_web::{HttpResponse, ResponseError};
 use events_proxy_core::Event;
 use events_proxy_core::event::Invalid;
 
@@ -14,4 +15,12 @@ pub(crate) fn validate(body: &[u8]) -> Result<Event, Reject> {
         Invalid::NotAnObject(message) => Reject::Malformed(message),
         Invalid::Fields(fields) => Reject::Fields(fields),
     })
+}
+
+/// What the API makes of a body without a request around it: the event, or the refusal as the source reads it.
+///
+/// # Errors
+/// The problem document, when the body is no event.
+pub fn answer(body: &[u8]) -> Result<Event, Box<HttpResponse>> {
+    validate(body).map_err(|reject| Box::new(reject.error_response()))
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{Findings, shown, sources};
 
 /// Each package and the packages of this workspace that it may depend on, development dependencies aside.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("events-proxy-core", &[]),
     ("broker", &["events-proxy-core"]),
     ("storage", &["events-proxy-core"]),
@@ -22,6 +22,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("simulators", &[]),
     ("local", &["events-proxy-core", "broker", "storage", "auth", "chassis", "ingest", "dispatcher", "simulators"]),
     ("chaos", &["simulators"]),
+    ("fuzz", &["events-proxy-core", "broker", "storage", "chassis", "ingest", "dispatcher"]),
     ("xtask", &["events-proxy-core"]),
 ];
 

@@ -1,0 +1,4 @@
+//! Feeds `fuzz::settings` what libFuzzer makes up.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz::settings(input));
