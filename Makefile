@@ -1,6 +1,6 @@
 # The commands of this repository. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench chaos chaos-dispatch simulate images pictures check-shipping check-cluster up down
+.PHONY: help run test lint bench chaos chaos-dispatch simulate fuzz images pictures check-shipping check-cluster up down
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -31,6 +31,9 @@ chaos-dispatch: ## kill, freeze and scale dispatchers for 5 minutes, and judge w
 
 simulate: ## let simulated dispatchers stall, die and wake, by 50,000 seeds (SEEDS=… for another number)
 	OWN_SEEDS=$(or $(SEEDS),50000) cargo test --workspace --lib simulation -- --nocapture
+
+fuzz: ## feed the readers of foreign input what a fuzzer makes up, 60 s each (SECONDS=… and TARGETS="event log" for others)
+	infra/check/fuzz $(SECONDS) $(TARGETS)
 
 up: ## keep Kafka and PostgreSQL running for development
 	infra/dev/services up
