@@ -62,7 +62,9 @@ impl Header {
         }
         let (len, count) = (u32::from_le_bytes(*len), u32::from_le_bytes(*count));
         let base = u64::from_le_bytes(base.try_into().ok()?);
-        (count > 0 && len <= BODY_BYTES_MAX).then_some(Self { len, count, base })
+        // Each record has a frame: a count that its body cannot hold is damage, and nobody goes through so many.
+        let holds = u64::from(count) * wide(FRAME_BYTES) <= u64::from(len);
+        (count > 0 && holds && len <= BODY_BYTES_MAX).then_some(Self { len, count, base })
     }
 
     /// The offset after the last record.
@@ -211,10 +213,18 @@ mod tests {
 
     #[test]
     fn a_header_is_one_only_where_it_was_written() {
-        let header = Header { len: 7, count: 1, base: 40 };
+        let header = Header { len: 9, count: 1, base: 40 };
         let bytes = header.encode(4_096);
         assert_eq!(Header::decode(&bytes, 4_096), Some(header));
         assert_eq!(Header::decode(&bytes, 4_097), None);
+    }
+
+    #[test]
+    fn a_header_promises_no_more_records_than_its_body_can_hold() {
+        for (len, count, good) in [(8, 1, true), (7, 1, false), (16, 2, true), (3, u32::MAX, false), (8, 0, false)] {
+            let header = Header { len, count, base: 0 };
+            assert_eq!(Header::decode(&header.encode(0), 0), good.then_some(header), "{len} bytes, {count} records");
+        }
     }
 
     #[test]

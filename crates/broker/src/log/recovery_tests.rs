@@ -189,7 +189,7 @@ fn the_leftovers_of_a_failed_write_are_not_read_once_a_later_file_seals_them() {
 #[test]
 fn a_sender_cannot_make_a_torn_tail_look_like_damage() {
     let inner = encode(&[Record::default()]).unwrap();
-    let forged: Vec<u8> = (0..40).flat_map(|at| Header { len: 3, count: 1, base: 50 }.encode(at)).chain(inner).collect();
+    let forged: Vec<u8> = (0..40).flat_map(|at| Header { len: 30, count: 1, base: 50 }.encode(at)).chain(inner).collect();
     let closed = Closed::write(1 << 20, &[(1, 30)]);
     let log = closed.open().unwrap();
     closed.runtime.block_on(log.append([Record { payload: forged, ..Record::default() }])).unwrap();

@@ -12,6 +12,10 @@ use crate::Bounds;
 /// The least distance of two marks.
 const MARK_BYTES: u64 = 64 << 10;
 
+/// No file begins behind it, for who reads a topic keeps offsets in 63 bits: a name beyond it is none that we wrote, and there would
+/// be no room for another record.
+const BASE_MAX: u64 = 1 << 62;
+
 /// Where a batch begins.
 #[derive(Debug, Clone, Copy)]
 struct Mark {
@@ -57,7 +61,8 @@ impl Segment {
     /// The first offset of the segment in that file, or nothing when it is no segment.
     pub(super) fn parse(path: &Path) -> Option<u64> {
         let digits = path.file_name()?.to_str()?.strip_suffix(".log")?;
-        if digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
+        let ours = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse().ok().filter(|base| ours && *base <= BASE_MAX)
     }
 }
 
@@ -139,6 +144,8 @@ impl Segments {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::{Segment, Segments};
 
     #[test]
@@ -162,6 +169,18 @@ mod tests {
             segment.grow(offset, 100);
         }
         assert!(segment.marks.len() <= 154, "{} marks for 10 MB", segment.marks.len());
+    }
+
+    #[test]
+    fn a_file_is_known_by_a_name_that_we_could_have_written() {
+        let named = |name: &str| Segment::parse(Path::new(name));
+        assert_eq!(named("logs/00000000000000000042.log"), Some(42));
+        assert_eq!(named("04611686018427387904.log"), Some(1 << 62));
+        for name in
+            ["42.log", "+0000000000000000042.log", "00000000000000000042.cursor", "04611686018427387905.log", "18446744073709551615.log"]
+        {
+            assert_eq!(named(name), None, "{name}");
+        }
     }
 
     #[test]
