@@ -64,6 +64,11 @@ impl File {
         Self { base, next: base, ..Self::default() }
     }
 
+    /// Says whether nothing was written into the first file.
+    fn is_untouched(&self) -> bool {
+        self.base == 0 && self.bytes.is_empty() && self.batch.is_none()
+    }
+
     /// Ends the batch: header, checksum over it and its position, body.
     fn seal(&mut self) {
         let Some((count, base, body)) = self.batch.take() else { return };
@@ -103,7 +108,8 @@ fn write(dir: &Path, program: &mut Bytes<'_>) {
             b'n' | b'b' if files < FILES_MAX => {
                 let ahead = if order == b'n' { u64::try_from(program.small() % 10).unwrap_or(0) } else { 0 };
                 let any = if order == b'b' { program.take(8).try_into().ok().map(u64::from_le_bytes) } else { None };
-                let next = file.keep(dir);
+                // What begins with a file has no other before it.
+                let next = if file.is_untouched() { 0 } else { file.keep(dir) };
                 file = File::new(any.unwrap_or(next.saturating_add(ahead)));
                 files += 1;
             }
