@@ -71,6 +71,11 @@ impl<'de> Deserialize<'de> for Timestamp {
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Timestamp, E> {
                 Timestamp::parse(text).ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
             }
+            // Some languages write every number as 1769860800000.0.
+            fn visit_f64<E: serde::de::Error>(self, millis: f64) -> Result<Timestamp, E> {
+                let whole = (millis.fract() == 0.0).then(|| format!("{millis:.0}").parse().ok()).flatten();
+                whole.and_then(Timestamp::from_epoch_millis).ok_or_else(|| E::invalid_value(serde::de::Unexpected::Float(millis), &self))
+            }
             fn visit_i64<E: serde::de::Error>(self, millis: i64) -> Result<Timestamp, E> {
                 Timestamp::from_epoch_millis(millis).ok_or_else(|| E::invalid_value(serde::de::Unexpected::Signed(millis), &self))
             }

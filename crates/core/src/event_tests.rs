@@ -116,3 +116,15 @@ proptest! {
         prop_assert_eq!(Timestamp::parse(&timestamp.to_string()), Some(timestamp));
     }
 }
+
+#[test]
+fn a_whole_number_is_a_timestamp_however_it_is_written() {
+    let read = |text: &str| serde_json::from_str::<Timestamp>(text).ok();
+    assert!(read("1769860800000").is_some());
+    for written in ["1769860800000.0", "1.7698608e12", "17698608e5"] {
+        assert_eq!(read(written), read("1769860800000"), "{written}");
+    }
+    for written in ["0.5", "1769860800000.5", "1e300", "-1e18"] {
+        assert_eq!(read(written), None, "{written}");
+    }
+}
