@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use actix_web::dev::{Payload, Service, ServiceRequest};
 use actix_web::error::PayloadError;
-use actix_web::http::header::{Accept, Header, Quality};
+use actix_web::http::header::{ALLOW, Accept, Header, Quality};
 use actix_web::mime::Mime;
-use actix_web::{App, HttpMessage, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpMessage, HttpRequest, HttpResponse, HttpServer, Resource, web};
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -78,9 +78,9 @@ pub async fn serve(listener: TcpListener, admin: Admin, stop: CancellationToken)
             .wrap(requests.clone())
             .configure(|config| (routes.0)(config))
             .app_data(admin.clone())
-            .route("/health/live", web::get().to(live))
-            .route("/health/ready", web::get().to(ready))
-            .route("/metrics", web::get().to(numbers))
+            .service(read_only("/health/live").route(web::get().to(live)))
+            .service(read_only("/health/ready").route(web::get().to(ready)))
+            .service(read_only("/metrics").route(web::get().to(numbers)))
     };
     let server = HttpServer::new(app)
         .workers(1)
@@ -118,6 +118,11 @@ fn in_time(mut request: ServiceRequest) -> ServiceRequest {
     });
     request.set_payload(Payload::Stream { payload: Box::pin(body) });
     request
+}
+
+/// A path that is read alone: whoever does anything else is told so.
+fn read_only(path: &str) -> Resource {
+    web::resource(path).default_service(web::to(|| async { HttpResponse::MethodNotAllowed().insert_header((ALLOW, "GET")).finish() }))
 }
 
 /// Alive: whoever answers is.

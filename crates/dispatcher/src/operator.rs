@@ -11,6 +11,7 @@
 //! Whoever is not signed in learns nothing but that. The console (`console.rs`) shows the same to people.
 
 pub(crate) mod access;
+mod body;
 mod document;
 pub(crate) mod events;
 pub(crate) mod figures;
@@ -22,7 +23,7 @@ mod settings;
 
 use std::sync::Arc;
 
-use actix_web::web;
+use actix_web::{ResponseError, Scope, web};
 use auth::operator::Operators;
 use chassis::admin::Routes;
 use chassis::clock::Clock;
@@ -38,8 +39,6 @@ pub(crate) use access::{may_act, signed_in};
 pub(crate) use problem::Problem;
 pub use settings::Settings;
 
-/// The largest body of an order, in bytes.
-const BODY_BYTES_MAX: usize = 256 * 1024;
 /// How many may watch the live figures of one replica at once.
 const VIEWERS_MAX: usize = 32;
 
@@ -139,26 +138,31 @@ pub(crate) fn routes(parts: Parts, tasks: &Tasks) -> Routes {
     Routes::new(move |config| {
         config
             .app_data(office.clone())
-            .app_data(
-                web::JsonConfig::default().limit(BODY_BYTES_MAX).error_handler(|error, _| Problem::Malformed(error.to_string()).into()),
-            )
             .app_data(web::QueryConfig::default().error_handler(|error, _| Problem::Malformed(error.to_string()).into()))
+            .app_data(web::PathConfig::default().error_handler(|error, _| Problem::Malformed(error.to_string()).into()))
             .app_data(
-                web::FormConfig::default().limit(BODY_BYTES_MAX).error_handler(|error, _| Problem::Malformed(error.to_string()).into()),
+                web::FormConfig::default().limit(body::BYTES_MAX).error_handler(|error, _| Problem::Malformed(error.to_string()).into()),
             )
-            .route("/operator/sessions", web::post().to(access::sign_in))
-            .route("/operator/overview", web::get().to(overview::overview))
-            .route("/operator/partitions", web::get().to(overview::partitions))
-            .route("/operator/dead", web::get().to(overview::dead))
-            .route("/operator/events", web::get().to(events::search))
-            .route("/operator/events/{source}/{id}", web::get().to(events::one))
-            .route("/operator/replays", web::post().to(replays::begin))
-            .route("/operator/replays", web::get().to(replays::list))
-            .route("/operator/replays/{id}", web::get().to(replays::one))
-            .route("/operator/replays/{id}", web::delete().to(replays::cancel))
-            .route("/operator/limit", web::get().to(limit::tell))
-            .route("/operator/limit", web::put().to(limit::change))
-            .route("/operator/openapi.json", web::get().to(document::document))
+            .service(api())
             .configure(crate::console::routes);
     })
+}
+
+/// The API's paths. Whatever is none of them, and a method that a path does not take, is told as a problem too.
+fn api() -> Scope {
+    let path = |path: &str, methods: &'static str| {
+        web::resource(path).default_service(web::to(move || async move { Problem::Method(methods).error_response() }))
+    };
+    web::scope("/operator")
+        .service(path("/sessions", "POST").route(web::post().to(access::sign_in)))
+        .service(path("/overview", "GET").route(web::get().to(overview::overview)))
+        .service(path("/partitions", "GET").route(web::get().to(overview::partitions)))
+        .service(path("/dead", "GET").route(web::get().to(overview::dead)))
+        .service(path("/events", "GET").route(web::get().to(events::search)))
+        .service(path("/events/{source}/{id}", "GET").route(web::get().to(events::one)))
+        .service(path("/replays", "GET, POST").route(web::get().to(replays::list)).route(web::post().to(replays::begin)))
+        .service(path("/replays/{id}", "GET, DELETE").route(web::get().to(replays::one)).route(web::delete().to(replays::cancel)))
+        .service(path("/limit", "GET, PUT").route(web::get().to(limit::tell)).route(web::put().to(limit::change)))
+        .service(path("/openapi.json", "GET").route(web::get().to(document::document)))
+        .default_service(web::to(|| async { Problem::NoRoute.error_response() }))
 }

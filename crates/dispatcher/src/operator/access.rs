@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Office, Problem};
+use super::{Office, Problem, body};
 
 /// The cookie that holds a browser's token.
 pub(crate) const COOKIE: &str = "events-proxy-operator";
@@ -35,7 +35,8 @@ pub(crate) struct Session {
 }
 
 /// `POST /operator/sessions`.
-pub(super) async fn sign_in(credentials: web::Json<Credentials>, office: web::Data<Office>) -> Result<HttpResponse, Problem> {
+pub(super) async fn sign_in(request: HttpRequest, payload: web::Payload, office: web::Data<Office>) -> Result<HttpResponse, Problem> {
+    let credentials: Credentials = body::object(&request, payload).await?;
     let issued = check(&office, &credentials).await?;
     let answer = json!({ "token": issued.token, "expiresAt": issued.expires_at.to_string() });
     Ok(HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")).json(answer))

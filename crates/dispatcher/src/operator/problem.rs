@@ -1,7 +1,7 @@
 //! How an operator's request is refused: RFC 9457 problem documents with a stable code each.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use chassis::lifecycle::sentence;
 use serde_json::json;
@@ -27,6 +27,21 @@ pub(crate) enum Problem {
     /// Parts of the request are wrong.
     #[error("{0}")]
     Malformed(String),
+    /// The body is not declared as JSON.
+    #[error("send `Content-Type: application/json`")]
+    NotJson,
+    /// The body is larger than allowed.
+    #[error("the body is larger than {0} bytes; nothing was done")]
+    TooLarge(usize),
+    /// The body did not come in time.
+    #[error("the body did not arrive in time; nothing was done")]
+    Slow,
+    /// There is no such path.
+    #[error("there is nothing at this path; see /operator/openapi.json")]
+    NoRoute,
+    /// The path exists, the method does not.
+    #[error("this path takes {0} only")]
+    Method(&'static str),
     /// There is no such thing.
     #[error("{0}")]
     Missing(String),
@@ -62,7 +77,11 @@ impl Problem {
             Self::Forbidden => "forbidden",
             Self::OtherSite => "other_site",
             Self::Malformed(_) => "malformed_request",
-            Self::Missing(_) => "not_found",
+            Self::NotJson => "unsupported_media_type",
+            Self::TooLarge(_) => "body_too_large",
+            Self::Slow => "request_timeout",
+            Self::NoRoute | Self::Missing(_) => "not_found",
+            Self::Method(_) => "method_not_allowed",
             Self::Conflict(_) => "conflict",
             Self::Busy => "busy",
             Self::Storage => "storage_unavailable",
@@ -76,7 +95,11 @@ impl ResponseError for Problem {
             Self::NotSignedIn | Self::SignIn => StatusCode::UNAUTHORIZED,
             Self::NoOperators | Self::Forbidden | Self::OtherSite => StatusCode::FORBIDDEN,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
-            Self::Missing(_) => StatusCode::NOT_FOUND,
+            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::NoRoute | Self::Missing(_) => StatusCode::NOT_FOUND,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Busy => StatusCode::TOO_MANY_REQUESTS,
             Self::Storage => StatusCode::SERVICE_UNAVAILABLE,
@@ -92,6 +115,13 @@ impl ResponseError for Problem {
         }
         if matches!(self, Self::Busy | Self::Storage) {
             response.insert_header((RETRY_AFTER, "1"));
+        }
+        if let Self::Method(allowed) = self {
+            response.insert_header((ALLOW, *allowed));
+        }
+        if matches!(self, Self::Slow | Self::TooLarge(_)) {
+            // The rest of the body is not read, so the connection cannot be used again.
+            response.force_close();
         }
         response.json(json!({
             "type": format!("urn:events-proxy:problem:{}", self.code()),

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::access::may_act;
 use super::events::moment;
-use super::{Office, Problem, signed_in};
+use super::{Office, Problem, body, signed_in};
 
 /// How much of the target's limit a replay may use when nobody says, in thousandths.
 const SHARE_USUAL: u16 = 200;
@@ -85,9 +85,9 @@ fn percent(text: &str) -> Result<u16, Problem> {
 }
 
 /// `POST /operator/replays`.
-pub(super) async fn begin(request: HttpRequest, order: web::Json<Order>, office: web::Data<Office>) -> Result<HttpResponse, Problem> {
+pub(super) async fn begin(request: HttpRequest, payload: web::Payload, office: web::Data<Office>) -> Result<HttpResponse, Problem> {
     let session = may_act(&request, &office)?;
-    let understood = order.into_inner().understood()?;
+    let understood = body::object::<Order>(&request, payload).await?.understood()?;
     if understood.dry_run {
         let chosen = office.store.count_chosen(&office.topic, &understood.choice).await.map_err(|error| Problem::storage(&error))?;
         return Ok(HttpResponse::Ok().json(json!({ "dryRun": true, "chosen": chosen })));

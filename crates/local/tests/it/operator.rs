@@ -251,3 +251,38 @@ async fn the_console_shows_hostile_events_harmlessly_and_masks_fields() {
     assert!(page.contains("•••") && !page.contains("1970-01-01"), "the timestamp is to be masked:\n{page}");
     drop((refusing, machine));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_has_a_declared_small_body_that_only_who_may_order_is_asked_for() {
+    let machine = busy().await;
+    let directory = tempfile::tempdir().unwrap();
+    let proxy = Proxy::start(directory.path(), free_port()).await;
+    let token = proxy.sign_in().await;
+    let limit = json!({ "requests": 10, "intervalMs": 1_000 }).to_string();
+    let put = async |kind: &str, token: &str, body: String| {
+        let request = proxy.client.put(format!("{}/operator/limit", proxy.private)).bearer_auth(token).header("content-type", kind);
+        let answer = request.body(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap()["code"].as_str().map(str::to_owned))
+    };
+    let large = format!("{limit}{}", " ".repeat(65_536));
+    for (kind, token, body, status, code) in [
+        ("text/plain", token.as_str(), limit.clone(), 415, "unsupported_media_type"),
+        ("application/json", &token, large.clone(), 413, "body_too_large"),
+        ("application/json", &token, "[10, 1000]".to_owned(), 400, "malformed_request"),
+        ("application/json", &token, "{".to_owned(), 400, "malformed_request"),
+        ("application/json", "made-up", large, 401, "not_signed_in"),
+    ] {
+        assert_eq!(put(kind, token, body).await, (status, Some(code.to_owned())));
+    }
+    for (method, path, status, allowed, code) in [
+        (Method::DELETE, "/operator/limit", 405, "GET, PUT", "method_not_allowed"),
+        (Method::TRACE, "/operator/overview", 405, "GET", "method_not_allowed"),
+        (Method::GET, "/operator/nothing", 404, "", "not_found"),
+    ] {
+        let answer = proxy.client.request(method, format!("{}{path}", proxy.private)).bearer_auth(&token).send().await.unwrap();
+        let allow = answer.headers().get("allow").map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+        assert_eq!((answer.status().as_u16(), allow.as_str()), (status, allowed), "{path}");
+        assert_eq!(answer.json::<Value>().await.unwrap()["code"], code, "{path}");
+    }
+    drop(machine);
+}
