@@ -54,6 +54,16 @@ fn told(options: &Options, what: impl FnOnce()) -> Vec<Value> {
 }
 
 #[test]
+fn line_breaks_in_what_is_told_stay_in_their_line() {
+    let hostile = "e1\n{\"level\":\"ERROR\"}\r\n\u{2028}\u{1b}[31m\0";
+    let lines = told(&options(LogOutput::Json, "info"), || {
+        tracing::info!(event.id = hostile, error = &io::Error::other(hostile) as &dyn std::error::Error, "said of {hostile}");
+    });
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
+    assert_eq!((line["event.id"].as_str(), line["error"].as_str(), line["level"].as_str()), (Some(hostile), Some(hostile), Some("INFO")));
+}
+
+#[test]
 fn a_line_is_a_flat_object_that_tells_service_replica_and_trace() {
     let lines = told(&options(LogOutput::Json, "info"), || {
         let span = tracing::info_span!("receive");

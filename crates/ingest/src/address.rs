@@ -164,6 +164,13 @@ mod tests {
     }
 
     #[test]
+    fn no_more_than_32_hops_are_looked_at() {
+        let hops: Vec<String> = (1..=40).map(|hop| format!("10.0.1.{hop}")).collect();
+        let line: &'static str = format!("203.0.113.9, {}", hops.join(", ")).leak();
+        assert_eq!(client("10.0.0.0/8", "10.0.0.1", &[("x-forwarded-for", line)]), "10.0.1.9", "the 32nd from the right");
+    }
+
+    #[test]
     fn blocks_are_judged() {
         for wrong in ["10.0.0.0/33", "10.0.0/8", "::/129", "x", "10.0.0.1/-1"] {
             assert!(wrong.parse::<Proxies>().is_err(), "{wrong}");

@@ -1,12 +1,11 @@
 //! Whatever is wrong with a request has its own stable code, and stores nothing.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::raw::{answer, head};
 use crate::support::{Answer, Ingest, event};
 
 /// Sends bytes as they are, with these headers.
@@ -93,10 +92,8 @@ async fn a_body_over_the_bound_is_refused_declared_or_not() {
     let ingest = Ingest::start(&[("ACCEPT_BODY_BYTES_MAX", "2048")]).await;
     let token = ingest.token().await;
     raw(&ingest, &token, "application/json", "x".repeat(2_049)).await.is_problem(413, "body_too_large");
-    let head = format!(
-        "POST /api/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-    );
-    let answer = spoken(&ingest, &format!("{head}1000\r\n{}\r\n0\r\n\r\n", "x".repeat(4_096))).await;
+    let head = head(&token, "Transfer-Encoding: chunked\r\n");
+    let answer = answer(&ingest, format!("{head}1000\r\n{}\r\n0\r\n\r\n", "x".repeat(4_096))).await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
     assert!(ingest.stored().await.is_empty());
 }
@@ -105,11 +102,8 @@ async fn a_body_over_the_bound_is_refused_declared_or_not() {
 async fn a_body_that_does_not_come_is_answered_within_the_deadline() {
     let ingest = Ingest::start(&[]).await;
     let token = ingest.token().await;
-    let head = format!(
-        "POST /api/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"
-    );
     let began = tokio::time::Instant::now();
-    let answer = spoken(&ingest, &head).await;
+    let answer = answer(&ingest, head(&token, "Content-Length: 100\r\n") + "{").await;
     assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("request_timeout"), "{answer}");
     assert!(began.elapsed() < Duration::from_millis(1_500), "{:?}", began.elapsed());
 }
@@ -144,19 +138,4 @@ async fn a_source_over_its_quota_is_told_when_to_come_back() {
     assert!((1..=60).contains(&refused.header("retry-after").parse::<u64>().unwrap()));
     let other = ingest.session(crate::support::OTHER_AUTH_ID).await;
     assert_eq!(ingest.send(other["accessToken"].as_str().unwrap(), &event("1")).await.status, 202, "another source pays for it");
-}
-
-/// Writes bytes on a connection of their own and reads the answer until the server closes or falls silent.
-async fn spoken(ingest: &Ingest, text: &str) -> String {
-    let (address, text) = (ingest.address(), text.to_owned());
-    let spoken = tokio::task::spawn_blocking(move || {
-        let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-        // The server may answer and close before it has read everything.
-        drop(stream.write_all(text.as_bytes()));
-        let mut answer = Vec::new();
-        drop(stream.read_to_end(&mut answer));
-        String::from_utf8_lossy(&answer).into_owned()
-    });
-    spoken.await.unwrap()
 }

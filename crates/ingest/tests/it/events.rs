@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::support::{Answer, Ingest, event, until};
+use crate::support::{Answer, Ingest, OTHER_AUTH_ID, counted, event, until};
 
 /// A trace that a source began.
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -40,6 +40,21 @@ async fn the_trace_of_the_source_goes_on_and_a_forged_one_is_replaced() {
         let trace = answer.body["traceId"].as_str().unwrap();
         assert_eq!((trace.len(), trace == "0".repeat(32)), (32, false), "{trace}");
     }
+}
+
+#[tokio::test]
+async fn a_trace_of_somebody_else_is_continued_and_of_two_the_first_counts() {
+    let ingest = Ingest::start(&[]).await;
+    let other = ingest.session(OTHER_AUTH_ID).await;
+    let second = PARENT.replace("4bf92f", "abcdef");
+    for token in [ingest.token().await, other["accessToken"].as_str().unwrap().to_owned()] {
+        let request = ingest.request(Method::POST, "/api/events").bearer_auth(&token).header("traceparent", PARENT);
+        let answer = Answer::of(request.header("traceparent", &second).json(&event("traced"))).await;
+        assert_eq!((answer.status.as_u16(), answer.body["traceId"].as_str()), (202, Some("4bf92f3577b34da6a3ce929d0e0e4736")));
+    }
+    ingest.stored().await;
+    let sources: Vec<String> = ingest.published().await.iter().map(|envelope| envelope.source_id.as_str().to_owned()).collect();
+    assert_eq!(sources, ["source-1", "source-2"], "a trace is an identity");
 }
 
 #[tokio::test]
@@ -133,8 +148,7 @@ async fn what_is_counted_is_what_happened() {
     until("the event is published", async || ingest.running.numbers().published == 1).await;
     let numbers = ingest.running.numbers();
     assert_eq!((numbers.accepted, numbers.refused), (1, 1));
-    let text = ingest.registry.render();
     for line in ["events_accepted_total{path=\"spool\"} 1", "events_refused_total{reason=\"invalid_fields\"} 1"] {
-        assert!(text.lines().any(|found| found == line), "`{line}` is missing in\n{text}");
+        counted(&ingest, line);
     }
 }

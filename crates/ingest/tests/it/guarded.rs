@@ -4,26 +4,11 @@ use std::time::Duration;
 
 use chassis::settings::Settings;
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::raw::{heard, said};
 use crate::support::{AUTH_ID, Ingest, SECRET, event};
-
-/// A connection on which something was said.
-async fn said(ingest: &Ingest, text: &[u8]) -> TcpStream {
-    let mut stream = TcpStream::connect(ingest.address()).await.unwrap();
-    // The other side may hang up in the middle of it.
-    drop(stream.write_all(text).await);
-    stream
-}
-
-/// Everything that comes until the other side hangs up.
-async fn heard(mut stream: TcpStream, patience: Duration) -> String {
-    let mut bytes = Vec::new();
-    drop(timeout(patience, stream.read_to_end(&mut bytes)).await.expect("nobody hung up"));
-    String::from_utf8_lossy(&bytes).into_owned()
-}
 
 #[tokio::test]
 async fn connections_that_say_nothing_or_half_a_head_cost_others_nothing_and_are_closed() {

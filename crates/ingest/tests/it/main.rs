@@ -6,11 +6,19 @@
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod raw;
+#[cfg(test)]
 mod sessions;
+#[cfg(test)]
+mod tokens;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
 mod bad_input;
+#[cfg(test)]
+mod hostile_text;
+#[cfg(test)]
+mod wire;
 #[cfg(test)]
 mod guarded;
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use auth::access::Keys;
 use broker::port::Cause;
 use broker::{FetchLimit, PublishError, Publisher, Subscriber, memory};
 use chassis::admin::Readiness;
@@ -14,7 +15,7 @@ use chassis::lifecycle::Tasks;
 use chassis::metrics::Registry;
 use chassis::settings::Settings;
 use events_proxy_core::envelope::Record;
-use events_proxy_core::{Envelope, Moment};
+use events_proxy_core::{Envelope, Moment, SourceId};
 use ingest::stack::{Parts, Running};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
@@ -25,6 +26,8 @@ use tempfile::TempDir;
 pub(crate) const AUTH_ID: &str = "shop";
 /// Its secret.
 pub(crate) const SECRET: &str = "a secret of the shop";
+/// A key that signs access tokens.
+pub(crate) const KEY: &str = "b1946ac92492d2347c6235b4d2611184";
 /// A second account, whose events the first must not see.
 pub(crate) const OTHER_AUTH_ID: &str = "warehouse";
 
@@ -89,6 +92,13 @@ impl Publisher for Switched {
 impl Ingest {
     /// Starts one with these settings besides the usual ones.
     pub(crate) async fn start(settings: &[(&str, &str)]) -> Self {
+        let ingest = Self::with_storage("sqlite::memory:".to_owned(), settings).await;
+        until("accounts are in place", async || ingest.store.account(OTHER_AUTH_ID).await.is_ok_and(|account| account.is_some())).await;
+        ingest
+    }
+
+    /// Starts one whose storage is at this URL, whether anybody answers there or not.
+    pub(crate) async fn with_storage(url: String, settings: &[(&str, &str)]) -> Self {
         chassis::tls::install();
         let directory = tempfile::tempdir().unwrap();
         let secret_hash = bcrypt::hash(SECRET, 4).unwrap();
@@ -102,7 +112,7 @@ impl Ingest {
         let mut reader = Settings::from_pairs(pairs).reader();
         let settings = ingest::settings::Settings::read(&mut reader);
         reader.finish().unwrap();
-        let options = storage::Options { url: "sqlite::memory:".to_owned(), max_connections: 1, acquire_timeout: Duration::from_secs(2) };
+        let options = storage::Options { url, max_connections: 1, acquire_timeout: Duration::from_secs(2) };
         let store = Store::connect(&options).await.unwrap();
         let (clock, topic) = (Arc::new(ManualClock::at(Moment::from_micros(1_770_000_000_000_000))), memory::Topic::new(1));
         let broker = Arc::new(Switched { topic: topic.clone(), away: AtomicBool::new(false) });
@@ -118,9 +128,13 @@ impl Ingest {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let running = ingest::stack::start(parts, listener, &tasks).unwrap();
         let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
-        let ingest = Self { running, clock, topic, broker, store, secret_hash, registry, client, tasks, _directory: directory };
-        until("accounts are in place", async || ingest.store.account(OTHER_AUTH_ID).await.is_ok_and(|account| account.is_some())).await;
-        ingest
+        Self { running, clock, topic, broker, store, secret_hash, registry, client, tasks, _directory: directory }
+    }
+
+    /// Tells a token of the first account for whoever knows the key, without a log-in.
+    pub(crate) fn forged(&self, key: &str, audience: &str) -> String {
+        let keys = Keys::new(&key.into(), "events-proxy", audience, Duration::from_secs(60));
+        keys.issue(&SourceId::new("source-1"), "a session", self.now()).unwrap().token
     }
 
     /// Where it listens.
@@ -232,4 +246,10 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
         assert!(tokio::time::Instant::now() < end, "still not: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Checks that the numbers have this line.
+pub(crate) fn counted(ingest: &Ingest, line: &str) {
+    let text = ingest.registry.render();
+    assert!(text.lines().any(|found| found == line), "`{line}` is missing in\n{text}");
 }

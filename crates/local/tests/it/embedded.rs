@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::support::{Process, Source, Target, accounts, alone, busy, free_port, until};
@@ -160,6 +160,8 @@ async fn the_same_event_again_is_accepted_again_and_delivered_once() {
     assert_eq!((one, other), (Some(202), Some(202)), "both at the same time");
     target.receives(&["again".to_owned()].into()).await;
     assert_eq!(source.send("again", None).await, Some(202), "after its delivery");
+    let other = json!({ "id": "again", "name": "another one", "body": "three pears", "timestamp": 0 });
+    assert_eq!(source.send_event(&other).await, Some(202), "with another body");
     assert!(proxy.end("TERM").await.success());
     let proxy = start(directory.path(), &settings);
     let source = Source::log_in(port).await;

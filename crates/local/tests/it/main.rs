@@ -10,6 +10,8 @@ mod console;
 #[cfg(test)]
 mod embedded;
 #[cfg(test)]
+mod idle;
+#[cfg(test)]
 mod jaeger;
 #[cfg(test)]
 mod metrics;

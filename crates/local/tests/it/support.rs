@@ -52,6 +52,11 @@ impl Process {
         Self { process, name }
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Ends it at once, as a crash would.
     pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
