@@ -1,16 +1,18 @@
 //! Where is an event: what the journal tells its source.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use auth::access::Caller;
 use events_proxy_core::event::FieldError;
 use events_proxy_core::{Attempt, DeadReason, EventId, Moment, State};
 use serde::Serialize;
-use serde_json::{Value, json};
 use storage::{Cursor, JournalRow, Query};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 use crate::authenticate::authenticate;
+use crate::quota::Left;
+use crate::receive::quota_headers;
 use crate::reject::{Problem, Reject};
 use crate::shared::Shared;
 use chassis::lifecycle::sentence;
@@ -27,23 +29,63 @@ pub(crate) struct Known {
     /// Its name.
     name: String,
     /// `accepted`, `published`, `parked`, `delivered` or `dead`.
+    #[schema(pattern = "^(accepted|published|parked|delivered|dead)$")]
     state: &'static str,
     /// The trace to look for.
     trace_id: String,
     /// The brand it was delivered with.
     brand: Option<String>,
     /// When it went through which stage, as far as is known.
-    #[schema(value_type = Object)]
-    stages: Value,
+    stages: Stages,
     /// Each attempt at delivery.
-    #[schema(value_type = Vec<Object>)]
-    attempts: Vec<Value>,
+    attempts: Vec<Tried>,
     /// When a parked event is tried again.
+    #[schema(format = DateTime)]
     next_attempt_at: Option<String>,
     /// Why a dead event is dead.
     reason: Option<String>,
     /// What the target or the pipeline said of it.
     detail: Option<String>,
+}
+
+/// When an event went through the stages that the journal knows.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Stages {
+    /// When its request came.
+    #[schema(format = DateTime)]
+    receive: String,
+    /// When it was durable.
+    #[schema(format = DateTime)]
+    accept: Option<String>,
+    /// When the topic had it.
+    #[schema(format = DateTime)]
+    publish: Option<String>,
+    /// When it was read from the topic.
+    #[schema(format = DateTime)]
+    consume: Option<String>,
+    /// When its end was recorded.
+    #[schema(format = DateTime)]
+    settle: Option<String>,
+}
+
+/// An attempt at delivery as the source reads it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Tried {
+    /// Its number, from 1.
+    number: u32,
+    /// When it began.
+    #[schema(format = DateTime)]
+    started_at: String,
+    /// How long it took.
+    duration_ms: u64,
+    /// How it came out.
+    #[schema(pattern = "^(delivered|refused|throttled|unavailable|unknown)$")]
+    outcome: &'static str,
+    /// The HTTP status, if an answer came.
+    status: Option<u16>,
+    /// What was said.
+    detail: String,
 }
 
 /// A page of events, newest first.
@@ -60,19 +102,19 @@ impl From<JournalRow> for Known {
     fn from(row: JournalRow) -> Self {
         let at = |moment: Option<Moment>| moment.map(|at| at.to_string());
         Self {
-            stages: json!({
-                "receive": row.received_at.to_string(),
-                "accept": at(row.accepted_at),
-                "publish": at(row.published_at),
-                "consume": at(row.consumed_at),
-                "settle": at(row.settled_at),
-            }),
+            stages: Stages {
+                receive: row.received_at.to_string(),
+                accept: at(row.accepted_at),
+                publish: at(row.published_at),
+                consume: at(row.consumed_at),
+                settle: at(row.settled_at),
+            },
             id: row.event_id.as_str().to_owned(),
             name: row.name,
             state: row.state.as_str(),
             trace_id: row.trace_id,
             brand: row.brand,
-            attempts: row.attempts.iter().map(attempt).collect(),
+            attempts: row.attempts.into_iter().map(Tried::from).collect(),
             next_attempt_at: at(row.next_attempt_at),
             reason: row.dead_reason.map(|reason| reason.as_str().to_owned()),
             detail: row.dead_detail,
@@ -80,36 +122,52 @@ impl From<JournalRow> for Known {
     }
 }
 
-/// An attempt as the source reads it.
-fn attempt(attempt: &Attempt) -> Value {
-    json!({
-        "number": attempt.number,
-        "startedAt": attempt.started_at.to_string(),
-        "durationMs": attempt.duration_us / 1_000,
-        "outcome": attempt.outcome.as_str(),
-        "status": attempt.status,
-        "detail": attempt.detail,
-    })
+impl From<Attempt> for Tried {
+    fn from(attempt: Attempt) -> Self {
+        Self {
+            number: attempt.number,
+            started_at: attempt.started_at.to_string(),
+            duration_ms: attempt.duration_us / 1_000,
+            outcome: attempt.outcome.as_str(),
+            status: attempt.status,
+            detail: attempt.detail,
+        }
+    }
 }
 
 /// `GET /api/events/{id}`.
 #[utoipa::path(
-    get, path = "/api/events/{id}", tag = "events", security(("bearer" = [])), params(("id" = String, Path, description = "The event's id")),
+    get, path = "/api/events/{id}", tag = "events", security(("bearer" = [])), params(("id" = String, Path, description = "The event's id", example = "order-1")),
     responses(
         (status = 200, description = "Where the event is", body = Known),
         (status = 401, description = "The access token is missing, expired or invalid", body = Problem),
         (status = 404, description = "The journal does not know it (yet), or it is another source's", body = Problem),
-        (status = 503, description = "The storage does not answer", body = Problem),
+        (status = 429, description = "More than the source may look up", body = Problem),
+        (status = 503, description = "The storage does not answer, or not in time", body = Problem),
     )
 )]
 pub(crate) async fn one(request: HttpRequest, id: web::Path<String>, shared: web::Data<Shared>) -> Result<HttpResponse, Reject> {
-    let caller = authenticate(&request, &shared.keys, shared.clock.now())?;
+    let (caller, left) = admit(&request, &shared)?;
     let id = EventId::new(id.into_inner());
-    match shared.store.event(&caller.source_id, &id).await {
-        Ok(Some(row)) => Ok(HttpResponse::Ok().json(Known::from(row))),
-        Ok(None) => Err(Reject::NoEvent(missing(shared.waiting()))),
-        Err(error) => Err(unanswered(&error)),
+    let found = shared.in_time(async { shared.store.event(&caller.source_id, &id).await.map_err(|error| unanswered(&error)) }).await?;
+    let row = found.ok_or_else(|| Reject::NoEvent(missing(shared.waiting())))?;
+    Ok(told(left, &Known::from(row)))
+}
+
+/// Tells who looks up, and takes one look-up of the source's quota.
+fn admit(request: &HttpRequest, shared: &Shared) -> Result<(Caller, Left), Reject> {
+    let caller = authenticate(request, &shared.keys, shared.clock.now())?;
+    let left = shared.look_ups_quota.take(&caller.source_id).map_err(Reject::OverQuota)?;
+    Ok((caller, left))
+}
+
+/// An answer, with what is left of the quota.
+fn told(left: Left, body: &impl Serialize) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    for header in quota_headers(left) {
+        response.insert_header(header);
     }
+    response.json(body)
 }
 
 /// What a look-up that misses says: how far behind the journal is.
@@ -125,27 +183,32 @@ fn missing(waiting: u64) -> String {
 #[utoipa::path(
     get, path = "/api/events", tag = "events", security(("bearer" = [])),
     params(
-        ("state" = Option<String>, Query, description = "accepted, published, parked, delivered or dead"),
+        ("state" = Option<String>, Query, pattern = "^(accepted|published|parked|delivered|dead)$", description = "accepted, published, parked, delivered or dead"),
         ("name" = Option<String>, Query, description = "Of this name"),
-        ("reason" = Option<String>, Query, description = "Dead for this reason: refused, attempts_exhausted, undecodable or unpublishable"),
-        ("from" = Option<String>, Query, description = "Received at or after, RFC 3339"),
-        ("to" = Option<String>, Query, description = "Received before, RFC 3339"),
-        ("cursor" = Option<String>, Query, description = "Where the last page ended"),
-        ("limit" = Option<u32>, Query, description = "1 to 200"),
+        (
+            "reason" = Option<String>, Query, pattern = "^(refused|attempts_exhausted|undecodable|unpublishable)$",
+            description = "Dead for this reason: refused, attempts_exhausted, undecodable or unpublishable",
+        ),
+        ("from" = Option<String>, Query, format = DateTime, description = "Received at or after, RFC 3339"),
+        ("to" = Option<String>, Query, format = DateTime, description = "Received before, RFC 3339"),
+        ("cursor" = Option<String>, Query, pattern = r"^-?[0-9]{1,18}\.", description = "Where the last page ended"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "1 to 200"),
     ),
     responses(
         (status = 200, description = "One's own events, newest first", body = Page),
         (status = 400, description = "Parameters are wrong; all are listed", body = Problem),
         (status = 401, description = "The access token is missing, expired or invalid", body = Problem),
-        (status = 503, description = "The storage does not answer", body = Problem),
+        (status = 429, description = "More than the source may look up", body = Problem),
+        (status = 503, description = "The storage does not answer, or not in time", body = Problem),
     )
 )]
 pub(crate) async fn page(request: HttpRequest, shared: web::Data<Shared>) -> Result<HttpResponse, Reject> {
-    let caller = authenticate(&request, &shared.keys, shared.clock.now())?;
+    let (caller, left) = admit(&request, &shared)?;
     let query = query(request.query_string())?;
-    let page = shared.store.events(&caller.source_id, &query).await.map_err(|error| unanswered(&error))?;
+    let asking = async { shared.store.events(&caller.source_id, &query).await.map_err(|error| unanswered(&error)) };
+    let page = shared.in_time(asking).await?;
     let cursor = page.next.map(|cursor| format!("{}.{}", cursor.received_at.as_micros(), cursor.event_id.as_str()));
-    Ok(HttpResponse::Ok().json(Page { items: page.rows.into_iter().map(Known::from).collect(), cursor }))
+    Ok(told(left, &Page { items: page.rows.into_iter().map(Known::from).collect(), cursor }))
 }
 
 /// The storage did not answer.

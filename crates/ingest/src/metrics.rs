@@ -14,7 +14,7 @@ mod happenings;
 mod labels;
 
 pub use families::FAMILIES;
-pub(crate) use labels::{SpoolFault, Waited, Way};
+pub(crate) use labels::{LogIn, Refreshed, SpoolFault, Waited, Way};
 
 /// The figures of ingest since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -74,6 +74,10 @@ struct Instruments {
     publish_failures: Counter<u64>,
     /// Journal rows that were given up; the dispatcher's row still comes.
     journal_dropped: Counter<u64>,
+    /// Log-ins, by their outcome.
+    log_ins: Counter<u64>,
+    /// Refreshes, by their outcome.
+    refreshes: Counter<u64>,
     /// From a request's start until its event was durable.
     accept_duration: Histogram,
     /// From an event's acceptance until the topic had it.
@@ -106,6 +110,8 @@ impl Metrics {
             events_published: meter.counter("events.published"),
             publish_failures: meter.counter("publish.failures"),
             journal_dropped: meter.counter("journal.dropped"),
+            log_ins: meter.counter("log.ins"),
+            refreshes: meter.counter("refreshes"),
             accept_duration: meter.histogram("accept.duration"),
             publish_duration: meter.histogram("publish.duration"),
             sources: registry.sources(),

@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio::time::timeout_at;
 use tracing::{Instrument, Span, field};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, Type};
 
 use crate::accept::Budget;
 use crate::admission::Admitted;
@@ -41,15 +42,31 @@ pub(crate) struct Accepted {
 #[expect(dead_code, reason = "describes the body for the API's document; events_proxy_core::Event reads it")]
 pub(crate) struct NewEvent {
     /// 1 to 128 printable characters; the same id again is accepted again and delivered once.
+    #[schema(min_length = 1, max_length = 128, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$", example = "order-1")]
     id: String,
     /// 2 to 1000 characters.
+    #[schema(min_length = 2, max_length = 1000, example = "order placed")]
     name: String,
     /// 1 to 10000 characters.
+    #[schema(min_length = 1, max_length = 10000, example = "two apples")]
     body: String,
-    /// RFC 3339, or a number of milliseconds since 1970.
-    #[schema(example = "2026-01-31T12:00:00Z")]
+    /// RFC 3339, or a number of milliseconds since 1970, of the years 0 to 9999.
+    #[schema(schema_with = timestamp, example = "2026-01-31T12:00:00Z")]
     timestamp: String,
 }
+
+/// Both spellings of a timestamp.
+fn timestamp() -> Schema {
+    let text = |format: ObjectBuilder| format.schema_type(Type::String);
+    let spellings = OneOfBuilder::new()
+        .item(text(ObjectBuilder::new()).format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))))
+        .item(text(ObjectBuilder::new()).pattern(Some("^-?[0-9]{1,13}$")))
+        .item(ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(MILLIS.0)).maximum(Some(MILLIS.1)));
+    Schema::OneOf(spellings.build())
+}
+
+/// The first and the last millisecond of the years 0 to 9999.
+const MILLIS: (i64, i64) = (-62_167_219_200_000, 253_402_300_799_999);
 
 /// Why a request's span failed that found no durable path.
 const NO_WAY: &str = "the event could not be made durable";
@@ -64,8 +81,8 @@ const NO_WAY: &str = "the event could not be made durable";
         (status = 408, description = "The body did not come in time", body = Problem),
         (status = 413, description = "The body is too large", body = Problem),
         (status = 415, description = "The body is not declared as JSON", body = Problem),
-        (status = 429, description = "More than the source may send; see Retry-After", body = Problem),
-        (status = 503, description = "The event could not be made durable; see Retry-After", body = Problem),
+        (status = 429, description = "More than the source may send", body = Problem),
+        (status = 503, description = "The service is at its limit, or the event could not be made durable", body = Problem),
     )
 )]
 pub(crate) async fn receive(request: HttpRequest, payload: web::Payload, shared: web::Data<Shared>) -> Result<HttpResponse, Reject> {
@@ -202,12 +219,16 @@ async fn read(mut payload: web::Payload, most: usize) -> Result<Bytes, Reject> {
     Ok(if pieces.is_empty() { whole } else { pieces.freeze() })
 }
 
-/// A body as JSON of a known shape, for the calls that are not about events.
+/// A body as a JSON object of known fields, for the calls that are not about events.
 pub(crate) async fn json<T: serde::de::DeserializeOwned>(
     request: &HttpRequest,
     payload: web::Payload,
     shared: &Shared,
 ) -> Result<T, Reject> {
     let (body, _admitted) = body(request, payload, shared, Budget::new(shared.timeout)).await?;
+    // A list of the right length would do for serde, its values taken as the fields in their order.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Reject::Malformed("it is no object".to_owned()));
+    }
     serde_json::from_slice(&body).map_err(|error| Reject::Malformed(error.to_string()))
 }

@@ -58,8 +58,8 @@ pub(crate) enum Reject {
     /// The caller sent more than it may.
     #[error("too many requests; nothing was stored")]
     TooMany(Duration),
-    /// The source sent more events than it may.
-    #[error("too many events; nothing was stored")]
+    /// The source asks for more than it may.
+    #[error("more requests than this source may make; nothing was stored")]
     OverQuota(Left),
     /// As much as can be worked on is being worked on.
     #[error("the service is at its limit; nothing was stored")]
@@ -67,6 +67,9 @@ pub(crate) enum Reject {
     /// Neither the local disk nor the broker took the event in time.
     #[error("the event could not be made durable; it may be sent again with the same id")]
     NoDurablePath,
+    /// What sessions and look-ups need did not answer before the deadline.
+    #[error("there was no answer in time; a refresh token that was sent may be spent, so log in again instead of sending it once more")]
+    Late,
     /// What sessions and look-ups need does not answer.
     #[error("the storage does not answer; events are accepted all the same")]
     Storage,
@@ -88,8 +91,18 @@ pub(crate) struct Problem {
     detail: String,
     /// Each wrong field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Option<Vec<WrongField>>)]
     errors: Vec<FieldError>,
+}
+
+/// A wrong field, or a wrong parameter.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "describes FieldError, whose crate knows no documents")]
+pub(crate) struct WrongField {
+    /// Its name.
+    field: String,
+    /// What it must be.
+    message: String,
 }
 
 /// The codes with which an event may be refused; sessions and look-ups have others.
@@ -131,6 +144,7 @@ impl Reject {
             Self::TooMany(_) | Self::OverQuota(_) => "rate_limited",
             Self::Overloaded => "overloaded",
             Self::NoDurablePath => "no_durable_path",
+            Self::Late => "answer_timeout",
             Self::Storage => "storage_unavailable",
         }
     }
@@ -139,7 +153,7 @@ impl Reject {
     const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::TooMany(wait) | Self::OverQuota(Left { reset: wait, .. }) => Some(*wait),
-            Self::Overloaded | Self::NoDurablePath | Self::Storage => Some(Duration::from_secs(1)),
+            Self::Overloaded | Self::NoDurablePath | Self::Late | Self::Storage => Some(Duration::from_secs(1)),
             Self::Malformed(_)
             | Self::Fields(_)
             | Self::Unauthenticated
@@ -167,7 +181,7 @@ impl ResponseError for Reject {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooMany(_) | Self::OverQuota(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Overloaded | Self::NoDurablePath | Self::Storage => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded | Self::NoDurablePath | Self::Late | Self::Storage => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 

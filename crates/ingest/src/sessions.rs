@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::authenticate::authenticate;
 use crate::lockout::Ending;
+use crate::metrics::{LogIn, Refreshed};
 use crate::receive::json;
 use crate::reject::{Problem, Reject};
 use crate::shared::Shared;
@@ -45,12 +46,15 @@ pub(crate) struct OpenSession {
     /// Sent as `Authorization: Bearer …`.
     access_token: String,
     /// When the access token ends.
+    #[schema(format = DateTime)]
     access_token_expire_date_time: String,
     /// Good for one refresh, from the same address.
     refresh_token: String,
     /// When the refresh token ends.
+    #[schema(format = DateTime)]
     refresh_token_expire_date_time: String,
     /// When the session began.
+    #[schema(format = DateTime)]
     start_date_time: String,
 }
 
@@ -80,20 +84,32 @@ impl std::fmt::Debug for OpenSession {
         (status = 201, description = "A session", body = OpenSession),
         (status = 400, description = "Malformed", body = Problem),
         (status = 401, description = "authId or secret is wrong", body = Problem),
-        (status = 429, description = "Too many tries from this address, or of this account; see Retry-After", body = Problem),
-        (status = 503, description = "The storage does not answer", body = Problem),
+        (status = 408, description = "The body did not come in time", body = Problem),
+        (status = 413, description = "The body is too large", body = Problem),
+        (status = 415, description = "The body is not declared as JSON", body = Problem),
+        (status = 429, description = "Too many tries from this address, or of this account", body = Problem),
+        (status = 503, description = "The service is at its limit, the storage does not answer, or not in time", body = Problem),
     )
 )]
 pub(crate) async fn create(request: HttpRequest, payload: web::Payload, shared: web::Data<Shared>) -> Result<HttpResponse, Reject> {
-    let address = admit(&request, &shared)?;
-    let credentials: Credentials = json(&request, payload, &shared).await?;
-    shared.lock_out.begin(&credentials.auth_id, address).map_err(Reject::TooMany)?;
-    let mut trying = Trying { shared: &shared, account: &credentials.auth_id, address, ending: Ending::NotJudged };
+    shared.in_time(log_in(&request, payload, &shared)).await
+}
+
+/// Logs in.
+async fn log_in(request: &HttpRequest, payload: web::Payload, shared: &Shared) -> Result<HttpResponse, Reject> {
+    let address = admit(request, shared).inspect_err(|_| shared.metrics.logged_in(LogIn::TooMany))?;
+    let credentials: Credentials = json(request, payload, shared).await?;
+    shared.lock_out.begin(&credentials.auth_id, address).map_err(|wait| {
+        shared.metrics.logged_in(LogIn::LockedOut);
+        Reject::TooMany(wait)
+    })?;
+    let mut trying = Trying { shared, account: &credentials.auth_id, address, ended: LogIn::GivenUp };
     let log_in = shared.sessions.log_in(&credentials.auth_id, &credentials.secret, address, shared.clock.now()).await;
-    trying.ending = match &log_in {
-        Ok(_) => Ending::GotIn,
-        Err(LogInError::Refused) => Ending::Failed,
-        Err(LogInError::Busy | LogInError::Unavailable(_)) => Ending::NotJudged,
+    trying.ended = match &log_in {
+        Ok(_) => LogIn::Opened,
+        Err(LogInError::Refused) => LogIn::Refused,
+        Err(LogInError::Busy) => LogIn::Busy,
+        Err(LogInError::Unavailable(_)) => LogIn::Unavailable,
     };
     drop(trying);
     match log_in {
@@ -107,7 +123,7 @@ pub(crate) async fn create(request: HttpRequest, payload: web::Payload, shared: 
     }
 }
 
-/// A log-in that is being judged; it ends when it is dropped, also when its caller goes away.
+/// A log-in that is being judged; it ends when it is dropped, also at the deadline and when its caller goes away.
 struct Trying<'a> {
     /// Where tries are counted.
     shared: &'a Shared,
@@ -116,12 +132,18 @@ struct Trying<'a> {
     /// From where.
     address: IpAddr,
     /// How it ended.
-    ending: Ending,
+    ended: LogIn,
 }
 
 impl Drop for Trying<'_> {
     fn drop(&mut self) {
-        self.shared.lock_out.end(self.account, self.address, self.ending);
+        let ending = match self.ended {
+            LogIn::Opened => Ending::GotIn,
+            LogIn::Refused => Ending::Failed,
+            LogIn::LockedOut | LogIn::TooMany | LogIn::Busy | LogIn::Unavailable | LogIn::GivenUp => Ending::NotJudged,
+        };
+        self.shared.lock_out.end(self.account, self.address, ending);
+        self.shared.metrics.logged_in(self.ended);
     }
 }
 
@@ -130,25 +152,42 @@ impl Drop for Trying<'_> {
     post, path = "/api/user-sessions/refresh", tag = "sessions", request_body = Refresh,
     responses(
         (status = 200, description = "The session with new tokens", body = OpenSession),
+        (status = 400, description = "Malformed", body = Problem),
         (status = 401, description = "Unknown, expired, reused, or from another address: each has its own code", body = Problem),
+        (status = 408, description = "The body did not come in time", body = Problem),
+        (status = 413, description = "The body is too large", body = Problem),
+        (status = 415, description = "The body is not declared as JSON", body = Problem),
         (status = 429, description = "Too many tries from this address", body = Problem),
-        (status = 503, description = "The storage does not answer", body = Problem),
+        (status = 503, description = "The service is at its limit, the storage does not answer, or not in time", body = Problem),
     )
 )]
 pub(crate) async fn refresh(request: HttpRequest, payload: web::Payload, shared: web::Data<Shared>) -> Result<HttpResponse, Reject> {
-    let address = admit(&request, &shared)?;
-    let body: Refresh = json(&request, payload, &shared).await?;
-    match shared.sessions.refresh(&body.refresh_token, address, shared.clock.now()).await {
-        Ok(session) => Ok(no_store(HttpResponse::Ok()).json(OpenSession::from(session))),
-        Err(RefreshError::Unknown) => Err(Reject::Refresh("refresh_token_unknown")),
-        Err(RefreshError::Expired) => Err(Reject::Refresh("refresh_token_expired")),
-        Err(RefreshError::Reused) => Err(Reject::Refresh("refresh_token_reused")),
-        Err(RefreshError::OtherAddress) => Err(Reject::Refresh("refresh_token_other_address")),
+    let answer = shared.in_time(rotate(&request, payload, &shared)).await;
+    answer.inspect_err(|reject| {
+        if *reject == Reject::Late {
+            shared.metrics.refreshed(Refreshed::GivenUp);
+        }
+    })
+}
+
+/// Exchanges a refresh token. Where the deadline cuts it off, the rotation is done whole or not at all, and the source cannot tell which: if
+/// it was done, nobody has the new token, and the old one ends the session as any spent one does. So the source is told to log in again.
+async fn rotate(request: &HttpRequest, payload: web::Payload, shared: &Shared) -> Result<HttpResponse, Reject> {
+    let address = admit(request, shared).inspect_err(|_| shared.metrics.refreshed(Refreshed::TooMany))?;
+    let body: Refresh = json(request, payload, shared).await?;
+    let (outcome, answer) = match shared.sessions.refresh(&body.refresh_token, address, shared.clock.now()).await {
+        Ok(session) => (Refreshed::Rotated, Ok(no_store(HttpResponse::Ok()).json(OpenSession::from(session)))),
+        Err(RefreshError::Unknown) => (Refreshed::Unknown, Err(Reject::Refresh("refresh_token_unknown"))),
+        Err(RefreshError::Expired) => (Refreshed::Expired, Err(Reject::Refresh("refresh_token_expired"))),
+        Err(RefreshError::Reused) => (Refreshed::Reused, Err(Reject::Refresh("refresh_token_reused"))),
+        Err(RefreshError::OtherAddress) => (Refreshed::OtherAddress, Err(Reject::Refresh("refresh_token_other_address"))),
         Err(RefreshError::Unavailable(error)) => {
             tracing::warn!(error = sentence(&error), "a refresh failed: the storage does not answer");
-            Err(Reject::Storage)
+            (Refreshed::Unavailable, Err(Reject::Storage))
         }
-    }
+    };
+    shared.metrics.refreshed(outcome);
+    answer
 }
 
 /// `DELETE /api/user-sessions/current`.
@@ -157,16 +196,19 @@ pub(crate) async fn refresh(request: HttpRequest, payload: web::Payload, shared:
     responses(
         (status = 204, description = "The session is over; its refresh token is dead"),
         (status = 401, description = "The access token is missing, expired or invalid", body = Problem),
-        (status = 503, description = "The storage does not answer", body = Problem),
+        (status = 503, description = "The storage does not answer, or not in time: the session may be over, and may be ended again", body = Problem),
     )
 )]
 pub(crate) async fn end(request: HttpRequest, shared: web::Data<Shared>) -> Result<HttpResponse, Reject> {
     let now = shared.clock.now();
     let caller = authenticate(&request, &shared.keys, now)?;
-    shared.sessions.end(&caller.session_id, now).await.map_err(|error| {
-        tracing::warn!(error = sentence(&error), "the end of a session was not stored: the storage does not answer");
-        Reject::Storage
-    })?;
+    let ending = async {
+        shared.sessions.end(&caller.session_id, now).await.map_err(|error| {
+            tracing::warn!(error = sentence(&error), "the end of a session was not stored: the storage does not answer");
+            Reject::Storage
+        })
+    };
+    shared.in_time(ending).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

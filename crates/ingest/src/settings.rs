@@ -34,6 +34,8 @@ pub struct Settings {
     pub accounts: Vec<Seed>,
     /// What a source may send: requests per interval.
     pub rate: (u32, Duration),
+    /// What a source may look up: requests per interval.
+    pub look_ups: (u32, Duration),
     /// The largest body.
     pub body_bytes_max: usize,
     /// Time to an answer.
@@ -105,6 +107,8 @@ impl Settings {
         let accounts = accounts(reader);
         let requests = reader.number("rate_limit_requests_per_interval", 1..=10_000_000);
         let interval = reader.millis("rate_limit_interval_ms", 1..=86_400_000);
+        let look_ups = reader.number("look_up_rate_limit_requests_per_interval", 1..=10_000_000);
+        let look_up_interval = reader.millis("look_up_rate_limit_interval_ms", 1..=86_400_000);
         let body_bytes_max = reader.number("accept_body_bytes_max", 1_024..=16_777_216);
         let timeout = reader.millis("accept_timeout_ms", 50..=60_000);
         let in_flight_bytes_max = reader.number("accept_in_flight_bytes_max", 1_048_576..=8_589_934_592);
@@ -128,6 +132,7 @@ impl Settings {
             trusted_proxies: trusted_proxies?,
             accounts: accounts?,
             rate: (requests?, interval?),
+            look_ups: (look_ups?, look_up_interval?),
             body_bytes_max: body_bytes_max?,
             timeout: timeout?,
             durability,

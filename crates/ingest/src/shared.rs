@@ -11,6 +11,7 @@ use chassis::clock::Clock;
 use chassis::trace::Recorder;
 use events_proxy_core::SourceId;
 use storage::Store;
+use tokio::time::timeout;
 
 use crate::accept::Accept;
 use crate::address::Proxies;
@@ -19,6 +20,7 @@ use crate::lockout::LockOut;
 use crate::metrics::Metrics;
 use crate::publish::Progress;
 use crate::quota::Quota;
+use crate::reject::Reject;
 
 /// Shared by all requests.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     /// Events per source.
     pub(crate) events_quota: Quota<SourceId>,
+    /// Look-ups per source.
+    pub(crate) look_ups_quota: Quota<SourceId>,
     /// Sessions per address.
     pub(crate) sessions_quota: Quota<IpAddr>,
     /// Proxies whose headers tell the client's address.
@@ -56,6 +60,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Answers by the deadline. What is not done by then is dropped; whether it took effect is unknown.
+    pub(crate) async fn in_time<T>(&self, answer: impl Future<Output = Result<T, Reject>>) -> Result<T, Reject> {
+        timeout(self.timeout, answer).await.unwrap_or(Err(Reject::Late))
+    }
+
     /// How many accepted events are not published yet.
     pub(crate) fn waiting(&self) -> u64 {
         let (spool, progress) = &self.waiting;

@@ -175,6 +175,7 @@ fn shared(settings: &Settings, store: Store, accept: Accept, waiting: (Log, Prog
         keys: Known::new(keys),
         store,
         events_quota: Quota::new(settings.rate.0, settings.rate.1),
+        look_ups_quota: Quota::new(settings.look_ups.0, settings.look_ups.1),
         sessions_quota: Quota::new(settings.sessions_per_minute, MINUTE),
         lock_out: LockOut::new(settings.lock_out.0, settings.lock_out.1),
         trusted: settings.trusted_proxies.clone(),

@@ -2,7 +2,7 @@
 
 use chassis::metrics::{Family, Label, Unit};
 
-use super::{SpoolFault, Waited, Way};
+use super::{LogIn, Refreshed, SpoolFault, Waited, Way};
 use crate::reject;
 
 /// By which durable path.
@@ -13,6 +13,11 @@ pub(super) const WAITED: Label = Label::of("outcome", || Waited::ALL.map(Waited:
 pub(super) const FAULT: Label = Label::of("kind", || SpoolFault::ALL.map(SpoolFault::as_str).to_vec());
 /// Why an event was refused.
 pub(super) const REASON: Label = Label::of("reason", reject::codes_of_events);
+
+/// How a log-in ended.
+pub(super) const LOGGED_IN: Label = Label::of("outcome", || LogIn::ALL.map(LogIn::as_str).to_vec());
+/// How a refresh ended.
+pub(super) const REFRESHED: Label = Label::of("outcome", || Refreshed::ALL.map(Refreshed::as_str).to_vec());
 
 /// The families of ingest, in the order of an event's path.
 pub const FAMILIES: &[Family] = &[
@@ -34,5 +39,7 @@ pub const FAMILIES: &[Family] = &[
     Family::counter("publish.gave.way", "How long publishing left the machine to those who wait for an answer").in_unit(Unit::Seconds),
     Family::counter("events.overtaken", "Records of the spool that had gone straight to the topic"),
     Family::counter("events.unpublishable", "Dead events: records that the topic refuses or the spool cannot read"),
+    Family::counter("log.ins", "Log-ins of sources, by how they ended").by(&[LOGGED_IN]),
+    Family::counter("refreshes", "Refreshes of sessions, by how they ended").by(&[REFRESHED]),
     Family::counter("journal.dropped", "Rows given up while the storage did not answer"),
 ];

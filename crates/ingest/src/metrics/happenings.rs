@@ -9,8 +9,8 @@ use chassis::metrics::Event;
 use events_proxy_core::envelope::Record;
 use events_proxy_core::{Envelope, Moment, SourceId, TraceContext};
 
-use super::families::{FAULT, REASON, WAITED};
-use super::{Metrics, SpoolFault, Waited, Way};
+use super::families::{FAULT, LOGGED_IN, REASON, REFRESHED, WAITED};
+use super::{LogIn, Metrics, Refreshed, SpoolFault, Waited, Way};
 use crate::accept::Budget;
 use crate::reject::Reject;
 
@@ -146,6 +146,16 @@ impl Metrics {
                 "an event that the topic refuses cannot be stored as dead; its partition waits"
             );
         }
+    }
+
+    /// A log-in ended. Whose it was is told nowhere: what is typed in its place may be a secret.
+    pub(crate) fn logged_in(&self, outcome: LogIn) {
+        self.0.log_ins.add(1, &[LOGGED_IN.is(outcome.as_str())]);
+    }
+
+    /// A refresh ended.
+    pub(crate) fn refreshed(&self, outcome: Refreshed) {
+        self.0.refreshes.add(1, &[REFRESHED.is(outcome.as_str())]);
     }
 
     /// Rows of the journal were given up.

@@ -100,3 +100,82 @@ impl SpoolFault {
         }
     }
 }
+
+/// How a log-in ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogIn {
+    /// With a session.
+    Opened,
+    /// Unknown account or wrong secret.
+    Refused,
+    /// Not judged: too many before it failed.
+    LockedOut,
+    /// Not judged: the address asks too often.
+    TooMany,
+    /// Not judged: too many wait for a bcrypt.
+    Busy,
+    /// The storage did not answer.
+    Unavailable,
+    /// At the deadline, or its caller went away.
+    GivenUp,
+}
+
+impl LogIn {
+    /// All of them.
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Opened, Self::Refused, Self::LockedOut, Self::TooMany, Self::Busy, Self::Unavailable, Self::GivenUp];
+
+    /// Its label.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Refused => "refused",
+            Self::LockedOut => "locked_out",
+            Self::TooMany => "too_many",
+            Self::Busy => "busy",
+            Self::Unavailable => "unavailable",
+            Self::GivenUp => "given_up",
+        }
+    }
+}
+
+/// How a refresh ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refreshed {
+    /// With the next pair of tokens.
+    Rotated,
+    /// No such token.
+    Unknown,
+    /// The token's time is over.
+    Expired,
+    /// The token was spent, or its session over; now it is.
+    Reused,
+    /// The session is of another address.
+    OtherAddress,
+    /// Not judged: the address asks too often.
+    TooMany,
+    /// The storage did not answer.
+    Unavailable,
+    /// At the deadline.
+    GivenUp,
+}
+
+impl Refreshed {
+    /// All of them.
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Rotated, Self::Unknown, Self::Expired, Self::Reused, Self::OtherAddress, Self::TooMany, Self::Unavailable, Self::GivenUp];
+
+    /// Its label.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rotated => "rotated",
+            Self::Unknown => "unknown",
+            Self::Expired => "expired",
+            Self::Reused => "reused",
+            Self::OtherAddress => "other_address",
+            Self::TooMany => "too_many",
+            Self::Unavailable => "unavailable",
+            Self::GivenUp => "given_up",
+        }
+    }
+}

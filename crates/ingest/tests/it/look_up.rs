@@ -81,3 +81,51 @@ async fn a_look_up_that_misses_says_how_far_behind_the_journal_is() {
     answer.is_problem(404, "event_not_found");
     assert!(answer.body["detail"].as_str().unwrap().contains("1 accepted events"), "{}", answer.body);
 }
+
+#[tokio::test]
+async fn of_a_parameter_that_comes_twice_the_last_counts() {
+    let (ingest, token) = sent(&["a", "b"]).await;
+    for (query, events) in [("limit=1&limit=2", 2), ("limit=2&limit=1", 1)] {
+        let page = get(&ingest, &token, &format!("/api/events?{query}")).await;
+        assert_eq!(page.body["items"].as_array().unwrap().len(), events, "{query}: {}", page.body);
+    }
+}
+
+#[tokio::test]
+async fn a_made_up_cursor_leads_to_ones_own_events_alone() {
+    let (ingest, token) = sent(&["mine"]).await;
+    let other = ingest.session(OTHER_AUTH_ID).await;
+    for (token, events) in [(token.as_str(), 1), (other["accessToken"].as_str().unwrap(), 0)] {
+        let page = get(&ingest, token, "/api/events?cursor=9000000000000000.made-up").await;
+        assert_eq!((page.status.as_u16(), page.body["items"].as_array().unwrap().len()), (200, events), "{}", page.body);
+    }
+    let page = get(&ingest, &token, "/api/events?cursor=-1.mine").await;
+    assert!(page.status == 200 && page.body["items"].as_array().unwrap().is_empty(), "{}", page.body);
+}
+
+#[tokio::test]
+async fn a_path_that_is_no_text_names_no_event() {
+    let ingest = Ingest::start(&[]).await;
+    let token = ingest.token().await;
+    for path in ["/api/events/%ff%fe", "/api/events/%00", "/api/events/a%00b", "/api/events/%c3%28", "/api/events/%zz"] {
+        get(&ingest, &token, path).await.is_problem(404, "event_not_found");
+    }
+}
+
+#[tokio::test]
+async fn look_ups_have_a_quota_of_their_own() {
+    let ingest = Ingest::start(&[("LOOK_UP_RATE_LIMIT_REQUESTS_PER_INTERVAL", "2"), ("LOOK_UP_RATE_LIMIT_INTERVAL_MS", "60000")]).await;
+    let token = ingest.token().await;
+    let first = get(&ingest, &token, "/api/events").await;
+    assert_eq!((first.status.as_u16(), first.header("ratelimit-limit"), first.header("ratelimit-remaining")), (200, "2", "1"));
+    get(&ingest, &token, "/api/events/unknown").await.is_problem(404, "event_not_found");
+    for path in ["/api/events", "/api/events/unknown"] {
+        let refused = get(&ingest, &token, path).await;
+        refused.is_problem(429, "rate_limited");
+        assert_eq!((refused.header("ratelimit-limit"), refused.header("ratelimit-remaining")), ("2", "0"));
+        assert!((1..=60).contains(&refused.header("retry-after").parse::<u64>().unwrap()));
+    }
+    assert_eq!(ingest.send(&token, &event("sent")).await.status, 202, "events have another quota");
+    let other = ingest.session(OTHER_AUTH_ID).await;
+    assert_eq!(get(&ingest, other["accessToken"].as_str().unwrap(), "/api/events").await.status, 200, "another source pays for it");
+}

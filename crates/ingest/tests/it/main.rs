@@ -22,6 +22,8 @@ mod wire;
 #[cfg(test)]
 mod guarded;
 #[cfg(test)]
+mod deadline;
+#[cfg(test)]
 mod paths;
 #[cfg(test)]
 mod look_up;

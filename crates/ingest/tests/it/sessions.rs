@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{AUTH_ID, Answer, Ingest, SECRET, event};
+use crate::support::{AUTH_ID, Answer, Ingest, SECRET, counted, event};
 
 /// Refreshes with a token.
 async fn refresh(ingest: &Ingest, session: &Value) -> Answer {
@@ -97,9 +97,60 @@ async fn an_access_token_ends_with_its_life() {
 #[tokio::test]
 async fn malformed_credentials_are_a_problem_each() {
     let ingest = Ingest::start(&[]).await;
-    for body in [json!({}), json!({ "authId": AUTH_ID }), json!([1]), json!({ "authId": 7, "secret": SECRET })] {
+    for body in [json!({}), json!({ "authId": AUTH_ID }), json!([1]), json!([AUTH_ID, SECRET]), json!({ "authId": 7, "secret": SECRET })] {
         ingest.post("/api/user-sessions", &body).await.is_problem(400, "malformed_body");
     }
     let untyped = ingest.request(Method::POST, "/api/user-sessions").body("{}");
     Answer::of(untyped).await.is_problem(415, "unsupported_media_type");
+}
+
+#[tokio::test]
+async fn a_refresh_without_json_is_a_problem_too_and_the_token_stays_good() {
+    let ingest = Ingest::start(&[]).await;
+    let session = ingest.session(AUTH_ID).await;
+    let token = &session["refreshToken"];
+    for body in [json!({}), json!([token]), json!({ "refreshToken": [token] }), json!({ "refreshToken": null })] {
+        ingest.post("/api/user-sessions/refresh", &body).await.is_problem(400, "malformed_body");
+    }
+    let body = json!({ "refreshToken": token }).to_string();
+    let typed = ingest.request(Method::POST, "/api/user-sessions/refresh").header("content-type", "text/plain").body(body);
+    Answer::of(typed).await.is_problem(415, "unsupported_media_type");
+    assert_eq!(refresh(&ingest, &session).await.status, 200);
+}
+
+#[tokio::test]
+async fn all_addresses_of_an_ipv6_network_are_one() {
+    let ingest = Ingest::start(&[("CLIENT_IP_TRUSTED_PROXIES", "127.0.0.1"), ("AUTH_REQUESTS_PER_MINUTE", "2")]).await;
+    let body = json!({ "authId": AUTH_ID, "secret": SECRET });
+    let statuses = async |addresses: &[&str]| {
+        let mut statuses = Vec::new();
+        for address in addresses {
+            let request = ingest.request(Method::POST, "/api/user-sessions").header("x-forwarded-for", *address).json(&body);
+            statuses.push(Answer::of(request).await.status.as_u16());
+        }
+        statuses
+    };
+    assert_eq!(statuses(&["2001:db8:1:1::1", "2001:db8:1:1:2::1", "2001:db8:1:1:ffff::3"]).await, [201, 201, 429]);
+    assert_eq!(statuses(&["2001:db8:1:2::1", "198.51.100.1", "198.51.100.2"]).await, [201, 201, 201], "others pay for it");
+}
+
+#[tokio::test]
+async fn log_ins_and_refreshes_are_counted_by_how_they_ended() {
+    let ingest = Ingest::start(&[("AUTH_FAILURES_MAX", "1"), ("AUTH_REQUESTS_PER_MINUTE", "6")]).await;
+    let session = ingest.session(AUTH_ID).await;
+    for status in [401, 429] {
+        assert_eq!(ingest.post("/api/user-sessions", &json!({ "authId": "nobody", "secret": "wrong" })).await.status, status);
+    }
+    for status in [200, 401] {
+        assert_eq!(refresh(&ingest, &session).await.status, status);
+    }
+    assert_eq!(refresh(&ingest, &json!({ "refreshToken": "made up" })).await.status, 401);
+    assert_eq!(refresh(&ingest, &session).await.status, 429);
+    assert_eq!(ingest.post("/api/user-sessions", &json!({ "authId": AUTH_ID, "secret": SECRET })).await.status, 429);
+    for outcome in ["opened", "refused", "locked_out", "too_many"] {
+        counted(&ingest, &format!("log_ins_total{{outcome=\"{outcome}\"}} 1"));
+    }
+    for outcome in ["rotated", "reused", "unknown", "too_many"] {
+        counted(&ingest, &format!("refreshes_total{{outcome=\"{outcome}\"}} 1"));
+    }
 }
