@@ -1,6 +1,6 @@
 # The commands of this repository. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench chaos chaos-dispatch simulate fuzz images pictures check-shipping check-cluster up down
+.PHONY: help run test lint bench chaos chaos-dispatch simulate fuzz images pictures check-shipping check-http check-cluster up down
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -50,6 +50,10 @@ pictures: ## take the pictures of the console in the README anew
 
 check-shipping: ## check chart, alerts, Terraform, workflows and scripts
 	infra/check/run
+
+check-http: ## hold both OpenAPI documents against a running process, for a minute each
+	cargo build --workspace --bins
+	infra/check/http
 
 check-cluster: ## install the chart on a real control plane with played nodes
 	infra/check/cluster
