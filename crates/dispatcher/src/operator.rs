@@ -140,9 +140,7 @@ pub(crate) fn routes(parts: Parts, tasks: &Tasks) -> Routes {
             .app_data(office.clone())
             .app_data(web::QueryConfig::default().error_handler(|error, _| Problem::Malformed(error.to_string()).into()))
             .app_data(web::PathConfig::default().error_handler(|error, _| Problem::Malformed(error.to_string()).into()))
-            .app_data(
-                web::FormConfig::default().limit(body::BYTES_MAX).error_handler(|error, _| Problem::Malformed(error.to_string()).into()),
-            )
+            .app_data(web::FormConfig::default().error_handler(|error, _| Problem::Malformed(error.to_string()).into()))
             .service(api())
             .configure(crate::console::routes);
     })

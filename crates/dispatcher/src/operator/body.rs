@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::Problem;
 
 /// The largest body: an order is a few short fields.
-pub(super) const BYTES_MAX: usize = 65_536;
+const BYTES_MAX: usize = 65_536;
 
 /// Reads a body.
 pub(super) async fn object<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) -> Result<T, Problem> {
