@@ -1,7 +1,7 @@
 //! Secrets of accounts: hashed by bcrypt, off the event loop, a few at a time.
 //!
 //! ```text
-//! caller ──▶ line (waiting + parallel places, else Busy at once) ──▶ slots (parallel) ──▶ a thread that steps back
+//! caller ──▶ line (waiting + parallel places, else Busy at once) ──▶ slots (parallel, 200 ms) ──▶ a thread that steps back
 //! ```
 //! Every check computes one bcrypt, whatever it is asked: an unknown account, a secret that cannot be right and a
 //! stored hash that cannot be read take as long as a wrong secret. A caller that goes away leaves the line; a bcrypt
@@ -11,10 +11,12 @@
 use std::str::FromStr;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use bcrypt::{BcryptError, HashParts};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::timeout;
 
 /// The longest secret: bcrypt ignores what follows.
 pub const SECRET_BYTES_MAX: usize = 72;
@@ -23,6 +25,9 @@ pub const COST_MIN: u32 = 4;
 /// The dearest bcrypt that is computed: some seconds. Cost 31, the format's limit, would hold a thread for a day.
 pub const COST_MAX: u32 = 16;
 
+/// How long a caller waits for its slot: half of the usual deadline of a request. Who waits longer has no time left to compute; a slot
+/// for each of them would be spent on answers that nobody hears, and in a storm nobody would ever get in.
+const TURN_MAX: Duration = Duration::from_millis(200);
 /// By how much the threads that compute are nicer than others: where all processors are busy they get about a fourth of one
 /// (weight 335 beside 1024), so a log-in of 50 ms takes a fifth of a second. With less it would miss the deadline of its request
 /// whenever the machine is busy, and its source would never get in.
@@ -127,7 +132,7 @@ impl Passwords {
     /// Says whether the secret is the one that was hashed; without a hash it is not, which takes as long to say.
     ///
     /// # Errors
-    /// [`Busy`] at once when the line is full; also when the process ends meanwhile.
+    /// [`Busy`] at once when the line is full, and when it moves too slowly; also when the process ends meanwhile.
     pub async fn check(&self, secret: &SecretString, hash: Option<&str>) -> Result<bool, Busy> {
         let fit = judge(secret.expose_secret()).is_ok();
         let stored = hash.filter(|hash| fit && judge_hash(hash).is_ok());
@@ -140,7 +145,8 @@ impl Passwords {
     /// Runs one bcrypt on a thread of its own when it is its turn.
     async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
         let place = Arc::clone(&self.line).try_acquire_owned().map_err(|_| Busy)?;
-        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| Busy)?;
+        let turn = timeout(TURN_MAX, Arc::clone(&self.slots).acquire_owned());
+        let slot = turn.await.map_err(|_| Busy)?.map_err(|_| Busy)?;
         let turn = Turn { _place: place, _slot: slot };
         let (told, computed) = oneshot::channel();
         // Not one of the runtime's threads: those serve others too, and who has stepped back cannot step forward again.

@@ -152,6 +152,19 @@ async fn a_full_line_answers_busy_at_once() {
 }
 
 #[tokio::test]
+async fn who_waits_too_long_for_its_turn_is_told_and_computes_nothing() {
+    let passwords = Passwords::new(1, 1, COST_MIN);
+    let (open, gate) = sync_channel::<()>(0);
+    assert!(timeout(Duration::from_millis(10), passwords.compute(move || gate.recv().is_ok())).await.is_err());
+    let begun = tokio::time::Instant::now();
+    assert_eq!(passwords.check(&secret(SECRET), None).await, Err(Busy));
+    assert!(begun.elapsed() >= super::TURN_MAX, "{:?}", begun.elapsed());
+    assert_eq!(passwords.line.available_permits(), 1, "it keeps its place");
+    open.send(()).unwrap();
+    assert_eq!(passwords.check(&secret(SECRET), None).await, Ok(false));
+}
+
+#[tokio::test]
 async fn a_caller_that_goes_away_leaves_the_line_but_its_work_keeps_its_slot() {
     let passwords = Passwords::new(1, 1, COST_MIN);
     let (open, gate) = sync_channel::<()>(0);
@@ -165,7 +178,7 @@ async fn a_caller_that_goes_away_leaves_the_line_but_its_work_keeps_its_slot() {
 #[test]
 fn a_check_cut_off_by_the_end_of_the_process_is_busy() {
     let passwords = Arc::new(passwords());
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let outcome = runtime.block_on(async { passwords.compute(|| std::panic::resume_unwind(Box::new("cut off"))).await });
     assert_eq!(outcome.map(|(): ()| ()), Err(Busy));
     assert_eq!(passwords.slots.available_permits(), 2, "the slot is free again");

@@ -32,6 +32,8 @@ async fn an_account_is_added_gets_another_secret_and_is_disabled_while_the_proce
         ("ADMIN_PORT", free_port().to_string()),
         ("PROXY_SERVICE_TEST_USERS_DATA", accounts()),
         ("TARGET_SERVICE_GRAPHQL_URL", format!("http://127.0.0.1:{}/graphql", free_port())),
+        // No deadline is the subject here, and a bcrypt takes its time beside other tests.
+        ("ACCEPT_TIMEOUT_MS", "5000".to_owned()),
     ];
     let args = ["--no-source", "--no-target", "--data-dir", data.to_str().unwrap()];
     let _process = Process::start("events-proxy", directory.path(), &settings, &args);
