@@ -78,7 +78,7 @@ fn read(settings: &Settings) {
     judged(settings.judge(common::shared_topic));
     judged(settings.judge(|reader| common::telemetry(reader, "fuzz", LogOutput::None)));
     judged(settings.judge(common::stop_grace));
-    if let Err(mistakes) = settings.judge(common::shared_storage) {
+    if let Err(mistakes) = settings.judge(|reader| common::shared_storage(reader, storage::is_guarded)) {
         tells(&mistakes);
     }
 }
