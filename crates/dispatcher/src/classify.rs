@@ -32,6 +32,8 @@ pub enum Answer {
 pub enum Body {
     /// The mutation's data, no error.
     Data,
+    /// The same, of the event of another id; its beginning. What became of ours it does not say.
+    OtherEvent(String),
     /// GraphQL errors, and data all the same or none.
     Errors {
         /// The errors.
@@ -98,7 +100,7 @@ pub fn classify(answer: Answer) -> Verdict {
     let outcome = of_answer(status, &body);
     let told = match &body {
         Body::Errors { errors, .. } => errors.iter().find_map(|error| error.retry_after),
-        Body::Data | Body::Other(_) => None,
+        Body::Data | Body::OtherEvent(_) | Body::Other(_) => None,
     };
     Verdict { status: Some(status), retry_after: retry_after.or(told), ..verdict(outcome, said(status, body)) }
 }
@@ -113,12 +115,12 @@ fn verdict(outcome: Outcome, detail: String) -> Verdict {
 fn of_answer(status: u16, body: &Body) -> Outcome {
     let errors = match body {
         Body::Errors { errors, with_data } => of_errors(errors, *with_data),
-        Body::Data | Body::Other(_) => None,
+        Body::Data | Body::OtherEvent(_) | Body::Other(_) => None,
     };
     match status {
         200..=299 => match body {
             Body::Data => Outcome::Delivered,
-            Body::Errors { .. } | Body::Other(_) => errors.unwrap_or(Outcome::Unknown),
+            Body::OtherEvent(_) | Body::Errors { .. } | Body::Other(_) => errors.unwrap_or(Outcome::Unknown),
         },
         // Here the body knows more, where it is GraphQL's.
         400..=499 if of_status(status) == Outcome::Refused => errors.unwrap_or(Outcome::Refused),
@@ -180,6 +182,7 @@ fn of_error(error: &Error) -> Outcome {
 fn said(status: u16, body: Body) -> String {
     match body {
         Body::Data => format!("status {status} with data"),
+        Body::OtherEvent(id) => format!("status {status} with the data of another event: {id:?}"),
         Body::Errors { errors, with_data } => {
             let Some(first) = errors.into_iter().next() else { return format!("status {status}, no error told") };
             let data = if with_data { " (with data)" } else { "" };

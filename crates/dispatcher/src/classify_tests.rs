@@ -31,10 +31,16 @@ fn html() -> Body {
     Body::Other("<html>".to_owned())
 }
 
+/// The data of another event.
+fn other_event() -> Body {
+    Body::OtherEvent("e-2".to_owned())
+}
+
 #[test]
 fn the_table_of_bodies_that_come_with_success() {
     for (body, expected) in [
         (Body::Data, Delivered),
+        (other_event(), Unknown),
         (html(), Unknown),
         (Body::Other(String::new()), Unknown),
         (errors(&[]), Unknown),
@@ -81,6 +87,7 @@ fn the_table_of_statuses_whose_body_knows_more() {
         (422, errors(&["RATE_LIMITED"]), Throttled),
         (400, partial("BAD_USER_INPUT"), Unknown),
         (400, Body::Data, Refused),
+        (400, other_event(), Refused),
         (401, errors(&["BAD_USER_INPUT"]), Unavailable),
         (409, errors(&["BAD_USER_INPUT"]), Unavailable),
         (429, errors(&["BAD_USER_INPUT"]), Throttled),
@@ -88,6 +95,7 @@ fn the_table_of_statuses_whose_body_knows_more() {
         (503, errors(&["THROTTLED"]), Throttled),
         (503, errors(&["BAD_USER_INPUT"]), Unavailable),
         (503, Body::Data, Unavailable),
+        (503, other_event(), Unavailable),
         (502, errors(&["INTERNAL_SERVER_ERROR"]), Unknown),
     ] {
         assert_eq!(outcome(status, body.clone()), expected, "{status} {body:?}");
@@ -97,7 +105,7 @@ fn the_table_of_statuses_whose_body_knows_more() {
 #[test]
 fn every_status_has_a_row_and_only_success_with_data_alone_delivers() {
     for status in 0..=999 {
-        for body in [Body::Data, html(), errors(&[]), errors(&["BAD_USER_INPUT"]), partial("BAD_USER_INPUT")] {
+        for body in [Body::Data, other_event(), html(), errors(&[]), errors(&["BAD_USER_INPUT"]), partial("BAD_USER_INPUT")] {
             let delivered = (200..300).contains(&status) && body == Body::Data;
             assert_eq!(outcome(status, body.clone()) == Delivered, delivered, "{status} {body:?}");
         }
@@ -144,4 +152,7 @@ fn what_was_said_is_kept_in_bounds_and_nothing_of_a_delivery() {
     assert_eq!((long.detail.chars().count(), long.status), (500, Some(500)));
     let refused = classify(Answer::Http { status: 200, retry_after: None, body: errors(&["BAD_USER_INPUT"]) });
     assert_eq!(refused.detail, "BAD_USER_INPUT: no");
+    let other = |id: &str| classify(Answer::Http { status: 200, retry_after: None, body: Body::OtherEvent(id.to_owned()) }).detail;
+    assert_eq!(other("e-2\n\u{202e}"), r#"status 200 with the data of another event: "e-2\n\u{202e}""#);
+    assert_eq!(other(&"\u{202e}".repeat(200)).chars().count(), 500);
 }

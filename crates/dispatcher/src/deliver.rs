@@ -97,24 +97,25 @@ impl Graphql {
         };
         let status = response.status().as_u16();
         let retry_after = wait::asked(response.headers());
-        Answer::Http { status, retry_after, body: read(&mut response).await }
+        Answer::Http { status, retry_after, body: read(&mut response, order.event.id.as_str()).await }
     }
 }
 
-/// Judges an answer of which everything is there, as [`Graphql`] judges those that it reads from a connection.
+/// Judges an answer to the event of this id of which everything is there, as [`Graphql`] judges those that it reads from a
+/// connection.
 #[must_use]
-pub fn judge(status: u16, headers: &HeaderMap, body: &[u8]) -> Verdict {
-    classify(Answer::Http { status, retry_after: wait::asked(headers), body: mutation::read(body) })
+pub fn judge(status: u16, headers: &HeaderMap, body: &[u8], id: &str) -> Verdict {
+    classify(Answer::Http { status, retry_after: wait::asked(headers), body: mutation::read(body, id) })
 }
 
-/// Reads an answer's body. What is too long, or breaks off, is no reason to forget the status.
-async fn read(response: &mut reqwest::Response) -> Body {
+/// Reads the body of an answer to the event of this id. What is too long, or breaks off, is no reason to forget the status.
+async fn read(response: &mut reqwest::Response, id: &str) -> Body {
     let mut bytes = Vec::new();
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) if bytes.len() + chunk.len() <= ANSWER_BYTES_MAX => bytes.extend_from_slice(&chunk),
             Ok(Some(_)) => return Body::Other(format!("the answer is longer than {ANSWER_BYTES_MAX} bytes")),
-            Ok(None) => return mutation::read(&bytes),
+            Ok(None) => return mutation::read(&bytes, id),
             Err(error) => return Body::Other(told(&error)),
         }
     }

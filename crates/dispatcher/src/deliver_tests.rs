@@ -106,6 +106,16 @@ async fn deliver(manner: Manner) -> Verdict {
 }
 
 #[tokio::test]
+async fn an_answer_about_another_event_is_no_delivery() {
+    let mine = "HTTP/1.1 200 OK\r\nContent-Length: 38\r\n\r\n{\"data\":{\"processEvent\":{\"id\":\"e-1\"}}}";
+    let other = "HTTP/1.1 200 OK\r\nContent-Length: 38\r\n\r\n{\"data\":{\"processEvent\":{\"id\":\"e-2\"}}}";
+    assert_eq!(deliver(Manner::Says(mine)).await.outcome, Outcome::Delivered);
+    let verdict = deliver(Manner::Says(other)).await;
+    assert_eq!((verdict.outcome, verdict.status), (Outcome::Unknown, Some(200)));
+    assert!(verdict.detail.contains("another event: \"e-2\""), "{}", verdict.detail);
+}
+
+#[tokio::test]
 async fn an_answer_that_is_html_is_no_success() {
     let page = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 15\r\n\r\n<html>hi</html>";
     let verdict = deliver(Manner::Says(page)).await;

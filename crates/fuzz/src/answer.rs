@@ -1,4 +1,4 @@
-//! What the target answers: only success with data is a delivery, and only the target itself refuses for good.
+//! What the target answers: only success with the event's own data is a delivery, and only the target itself refuses for good.
 
 use dispatcher::classify::Verdict;
 use dispatcher::deliver;
@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use crate::message::Message;
 
+/// The id of the event that is answered.
+const EVENT: &str = "a";
+
 /// An answer: its status on the first line, its headers, and its body.
 ///
 /// # Panics
@@ -16,8 +19,9 @@ use crate::message::Message;
 pub fn answer(input: &[u8]) {
     let message = Message::read(input);
     let status = message.first_text().trim().parse().unwrap_or(200);
-    let verdict = deliver::judge(status, &headers(&message), message.body);
-    assert_eq!(verdict, deliver::judge(status, &headers(&message), message.body), "an answer is judged twice, and differently");
+    let judge = || deliver::judge(status, &headers(&message), message.body, EVENT);
+    let verdict = judge();
+    assert_eq!(verdict, judge(), "an answer is judged twice, and differently");
     assert_eq!(verdict.status, Some(status));
     assert!(verdict.detail.chars().count() <= DETAIL_CHARS_MAX, "the detail is too long");
     follows_the_table(status, &verdict, &Said::read(message.body));
@@ -38,6 +42,8 @@ pub(crate) fn headers(message: &Message<'_>) -> HeaderMap {
 struct Said {
     /// The mutation's data.
     data: bool,
+    /// It is of the event that was sent.
+    ours: bool,
     /// Errors.
     errors: bool,
 }
@@ -46,18 +52,18 @@ impl Said {
     /// Reads a body.
     fn read(body: &[u8]) -> Self {
         let said: Value = serde_json::from_slice(body).unwrap_or_default();
-        let data = said.pointer("/data/processEvent/id").is_some_and(Value::is_string);
+        let id = said.pointer("/data/processEvent/id").and_then(Value::as_str);
         let errors = said.get("errors").and_then(Value::as_array).is_some_and(|errors| !errors.is_empty());
-        Self { data, errors }
+        Self { data: id.is_some(), ours: id == Some(EVENT), errors }
     }
 }
 
 /// Holds a verdict to what can be said of it without the table of codes.
 fn follows_the_table(status: u16, verdict: &Verdict, said: &Said) {
     let success = (200..300).contains(&status);
-    assert_eq!(verdict.outcome == Outcome::Delivered, verdict.detail.is_empty() && success && said.data, "{verdict:?}");
+    assert_eq!(verdict.outcome == Outcome::Delivered, verdict.detail.is_empty() && success && said.ours, "{verdict:?}");
     match verdict.outcome {
-        Outcome::Delivered => assert!(success && said.data && !said.errors, "a delivery without the mutation's data alone"),
+        Outcome::Delivered => assert!(success && said.ours && !said.errors, "a delivery without this event's data alone"),
         Outcome::Refused => {
             assert!((400..500).contains(&status) || success && said.errors && !said.data, "status {status} is no refusal");
         }

@@ -14,7 +14,7 @@ use crate::message::Message;
 pub fn wait(input: &[u8]) {
     let message = Message::read(input);
     let headers = headers(&message);
-    let asked = deliver::judge(429, &headers, b"").retry_after;
+    let asked = deliver::judge(429, &headers, b"", "").retry_after;
     let said = headers.get("retry-after").and_then(|value| value.to_str().ok()).map(str::trim);
     if let Some(seconds) = said.and_then(plain) {
         assert_eq!(asked, Some(Duration::from_secs(seconds)), "`Retry-After` is not taken at its word");
@@ -33,7 +33,7 @@ pub fn wait(input: &[u8]) {
         alone.remove(other);
     }
     if said.is_some() {
-        assert_eq!(deliver::judge(429, &alone, b"").retry_after, asked, "another header changes what `Retry-After` says");
+        assert_eq!(deliver::judge(429, &alone, b"", "").retry_after, asked, "another header changes what `Retry-After` says");
     }
 }
 

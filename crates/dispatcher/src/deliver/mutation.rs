@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::classify::{Body, Error};
 
-/// How much of an answer that is no GraphQL is kept, in characters.
+/// How much of an answer that is no GraphQL, or of an id that is not the event's, is kept, in characters.
 const OTHER_CHARS_MAX: usize = 200;
 
 /// The target's types, as its schema file tells them.
@@ -56,7 +56,6 @@ struct ProcessEventInput<'a> {
 struct ProcessEvent {
     /// Its one field.
     #[arguments(input: $input)]
-    #[allow(dead_code, reason = "that it is there is all we ask")]
     process_event: ProcessedEvent,
 }
 
@@ -64,7 +63,6 @@ struct ProcessEvent {
 #[derive(cynic::QueryFragment, Debug)]
 struct ProcessedEvent {
     /// The event's id.
-    #[allow(dead_code, reason = "that it is there is all we ask")]
     id: String,
 }
 
@@ -99,25 +97,34 @@ impl Mutation {
     }
 }
 
-/// Reads the body of an answer.
-pub(super) fn read(bytes: &[u8]) -> Body {
+/// Reads the body of an answer to the event of this id.
+pub(super) fn read(bytes: &[u8], id: &str) -> Body {
     // Serde also reads a struct from a list of its fields' values; an answer is none.
     let listed = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     match serde_json::from_slice::<GraphQlResponse<ProcessEvent, Value>>(bytes) {
-        Ok(GraphQlResponse { data: Some(_), errors }) if !listed && errors.as_ref().is_none_or(Vec::is_empty) => Body::Data,
-        _ => odd(bytes),
+        Ok(GraphQlResponse { data: Some(data), errors }) if !listed && errors.as_ref().is_none_or(Vec::is_empty) => data.of(id),
+        _ => odd(bytes, id),
+    }
+}
+
+impl ProcessEvent {
+    /// Says whether this is the data of the event of this id.
+    fn of(self, id: &str) -> Body {
+        let told = self.process_event.id;
+        if told == id { Body::Data } else { Body::OtherEvent(told.chars().take(OTHER_CHARS_MAX).collect()) }
     }
 }
 
 /// Reads the body of an answer that is no plain success: as leniently as it takes to find its errors.
-fn odd(bytes: &[u8]) -> Body {
+fn odd(bytes: &[u8], id: &str) -> Body {
     let other = || Body::Other(String::from_utf8_lossy(bytes).chars().take(OTHER_CHARS_MAX).collect());
     let Ok(Value::Object(mut answer)) = serde_json::from_slice(bytes) else { return other() };
-    let with_data = answer.remove("data").is_some_and(|data| serde_json::from_value::<ProcessEvent>(data).is_ok());
+    let data = answer.remove("data").and_then(|data| serde_json::from_value::<ProcessEvent>(data).ok());
     match answer.remove("errors") {
-        Some(Value::Array(errors)) if !errors.is_empty() => Body::Errors { errors: errors.iter().map(error).collect(), with_data },
-        _ if with_data => Body::Data,
-        _ => other(),
+        Some(Value::Array(errors)) if !errors.is_empty() => {
+            Body::Errors { errors: errors.iter().map(error).collect(), with_data: data.is_some() }
+        }
+        _ => data.map_or_else(other, |data| data.of(id)),
     }
 }
 

@@ -5,7 +5,12 @@ use std::time::Duration;
 use events_proxy_core::Event;
 use serde_json::json;
 
-use super::{Body, Error, Mutation, read};
+use super::{Body, Error, Mutation};
+
+/// What an answer to the event `e-1` says.
+fn read(bytes: &[u8]) -> Body {
+    super::read(bytes, "e-1")
+}
 
 /// What an answer with this error, and no data, says.
 fn only_error(error: serde_json::Value) -> Error {
@@ -34,10 +39,27 @@ fn data_without_errors_is_data_however_the_absence_of_errors_is_told() {
 }
 
 #[test]
+fn data_of_another_event_is_told_apart_and_its_id_kept_in_bounds() {
+    for other in ["e-2", "", "E-1", " e-1", "e-1\u{200b}"] {
+        for errors in [json!(null), json!([]), json!("none")] {
+            let answer = json!({ "data": { "processEvent": { "id": other } }, "errors": errors }).to_string();
+            assert_eq!(read(answer.as_bytes()), Body::OtherEvent(other.to_owned()), "{answer}");
+        }
+    }
+    let long = json!({ "data": { "processEvent": { "id": "é".repeat(20_000) } } }).to_string();
+    assert_eq!(read(long.as_bytes()), Body::OtherEvent("é".repeat(200)));
+}
+
+#[test]
 fn errors_are_found_whatever_the_data_looks_like() {
-    for (data, with_data) in
-        [("null", false), (r#"{"processEvent":null}"#, false), ("{}", false), ("7", false), (r#"{"processEvent":{"id":"e-1"}}"#, true)]
-    {
+    for (data, with_data) in [
+        ("null", false),
+        (r#"{"processEvent":null}"#, false),
+        ("{}", false),
+        ("7", false),
+        (r#"{"processEvent":{"id":"e-1"}}"#, true),
+        (r#"{"processEvent":{"id":"e-2"}}"#, true),
+    ] {
         let answer = format!(r#"{{"data":{data},"errors":[{{"message":"no","extensions":{{"code":"THROTTLED","x":1}}}}]}}"#);
         let error = Error { code: Some("THROTTLED".to_owned()), message: "no".to_owned(), ..Error::default() };
         assert_eq!(read(answer.as_bytes()), Body::Errors { errors: vec![error], with_data }, "{data}");
