@@ -1,4 +1,5 @@
-//! Where is an event: what the journal tells its source.
+//! Where is an event: what the journal tells its source. What the target or the network said of it, words of systems inside, is
+//! for operators alone.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use auth::access::Caller;
@@ -44,8 +45,6 @@ pub(crate) struct Known {
     next_attempt_at: Option<String>,
     /// Why a dead event is dead.
     reason: Option<String>,
-    /// What the target or the pipeline said of it.
-    detail: Option<String>,
 }
 
 /// When an event went through the stages that the journal knows.
@@ -84,8 +83,6 @@ pub(crate) struct Tried {
     outcome: &'static str,
     /// The HTTP status, if an answer came.
     status: Option<u16>,
-    /// What was said.
-    detail: String,
 }
 
 /// A page of events, newest first.
@@ -117,7 +114,6 @@ impl From<JournalRow> for Known {
             attempts: row.attempts.into_iter().map(Tried::from).collect(),
             next_attempt_at: at(row.next_attempt_at),
             reason: row.dead_reason.map(|reason| reason.as_str().to_owned()),
-            detail: row.dead_detail,
         }
     }
 }
@@ -130,7 +126,6 @@ impl From<Attempt> for Tried {
             duration_ms: attempt.duration_us / 1_000,
             outcome: attempt.outcome.as_str(),
             status: attempt.status,
-            detail: attempt.detail,
         }
     }
 }

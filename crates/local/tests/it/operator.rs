@@ -134,6 +134,31 @@ async fn dead_letters_are_counted_replayed_and_delivered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_target_said_is_told_to_operators_and_not_to_the_source() {
+    let machine = busy().await;
+    let directory = tempfile::tempdir().unwrap();
+    let target_port = free_port();
+    let refusing = target(target_port, true, CancellationToken::new());
+    let proxy = Proxy::start(directory.path(), target_port).await;
+    let source = Source::log_in(proxy.port).await;
+    assert_eq!(source.send("refused", None).await, Some(202));
+    let mut told = Value::Null;
+    until("the journal tells the refusal", async || {
+        told = source.look_up("refused").await.unwrap_or_default();
+        told["state"] == "dead"
+    })
+    .await;
+    let (_, found) = proxy.ask(&proxy.sign_in().await, Method::GET, "/operator/events?id=refused", None).await;
+    let (attempt, known) = (&told["attempts"][0], &found["items"][0]);
+    let said = known["attempts"][0]["detail"].as_str().unwrap();
+    assert!(!said.is_empty() && known["detail"].is_string(), "the operator is told: {found}");
+    assert!(!told.to_string().contains(said) && !told.to_string().contains("detail"), "{told}");
+    assert_eq!((&told["reason"], &attempt["outcome"], &attempt["number"]), (&json!("refused"), &json!("refused"), &json!(1)), "{told}");
+    assert!(attempt["startedAt"].is_string() && attempt["durationMs"].is_u64() && attempt["status"].is_u64(), "{told}");
+    drop((refusing, machine));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn orders_are_given_from_a_terminal() {
     let machine = busy().await;
     let directory = tempfile::tempdir().unwrap();
