@@ -133,6 +133,12 @@ impl Operators {
         self.accounts.is_empty()
     }
 
+    /// Whether there is an operator of that name.
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
+        self.accounts.contains_key(name)
+    }
+
     /// Signs an operator in and gives its token.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! What the dispatcher counts and tells: one function per happening, which logs and counts together.
 
 mod families;
+pub(crate) mod sign_ins;
 pub(crate) mod slots;
 
 use std::sync::Arc;

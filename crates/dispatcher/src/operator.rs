@@ -24,13 +24,16 @@ mod settings;
 use std::sync::Arc;
 
 use actix_web::{ResponseError, Scope, web};
+use auth::lockout::LockOut;
 use auth::operator::Operators;
 use chassis::admin::Routes;
 use chassis::clock::Clock;
 use chassis::lifecycle::{OnFailure, Tasks};
+use chassis::metrics::Registry;
 use storage::Store;
 use tokio::sync::{Notify, Semaphore, watch};
 
+use crate::metrics::sign_ins::SignIns;
 use crate::pace::Pace;
 use crate::stack::Running;
 use figures::{Figures, Newest, Permitted, Watch};
@@ -57,6 +60,8 @@ pub(crate) struct Parts {
     running: Running,
     /// Tells when.
     clock: Arc<dyn Clock>,
+    /// Keeps numbers.
+    registry: Registry,
 }
 
 impl Parts {
@@ -73,6 +78,7 @@ impl Parts {
             target: target.to_string(),
             running,
             clock: Arc::clone(&parts.clock),
+            registry: parts.registry.clone(),
         }
     }
 }
@@ -82,6 +88,10 @@ impl Parts {
 pub(crate) struct Office {
     /// Who may sign in.
     pub(crate) operators: Operators,
+    /// Slows down who guesses their secrets.
+    lock_out: LockOut,
+    /// Counts who signs in.
+    sign_ins: SignIns,
     /// What is remembered of events.
     pub(crate) store: Store,
     /// The topic.
@@ -116,7 +126,7 @@ impl Office {
 
 /// The routes of operators and their console, for the private listener; the figures are asked for by a task.
 pub(crate) fn routes(parts: Parts, tasks: &Tasks) -> Routes {
-    let Parts { settings, store, topic, target, running, clock } = parts;
+    let Parts { settings, store, topic, target, running, clock, registry } = parts;
     let pace = Arc::clone(running.pace());
     let newest = watch::Sender::new(Arc::new(Figures::none(clock.now())));
     let wanted = Arc::new(Notify::new());
@@ -125,6 +135,8 @@ pub(crate) fn routes(parts: Parts, tasks: &Tasks) -> Routes {
     tasks.spawn("watch the figures", OnFailure::Log, watch.watch(tasks.stopping()));
     let office = web::Data::new(Office {
         operators: settings.operators(),
+        lock_out: LockOut::new(settings.lock_out.0, settings.lock_out.1),
+        sign_ins: SignIns::new(&registry),
         store,
         topic,
         target,

@@ -98,6 +98,7 @@ fn settings(target: &str, order: Order) -> Settings {
             token_secrets: (SecretString::from("nobody signs in"), None),
             issuer: "events-proxy".to_owned(),
             lifetime: Duration::from_secs(60),
+            lock_out: (5, Duration::from_secs(60)),
             masked: Vec::new(),
             trace_ui: None,
         },

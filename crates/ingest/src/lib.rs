@@ -22,7 +22,6 @@ mod sessions;
 mod events;
 mod reject;
 mod quota;
-mod lockout;
 pub mod address;
 mod openapi;
 mod bridge;

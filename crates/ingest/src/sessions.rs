@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use auth::lockout::Ending;
 use auth::session::{LogInError, RefreshError, Session};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::authenticate::authenticate;
-use crate::lockout::Ending;
 use crate::metrics::{LogIn, Refreshed};
 use crate::receive::json;
 use crate::reject::{Problem, Reject};

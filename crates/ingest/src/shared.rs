@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::access::Known;
+use auth::lockout::LockOut;
 use auth::session::Sessions;
 use broker::log::Log;
 use chassis::clock::Clock;
@@ -16,7 +17,6 @@ use tokio::time::timeout;
 use crate::accept::Accept;
 use crate::address::Proxies;
 use crate::admission::Admission;
-use crate::lockout::LockOut;
 use crate::metrics::Metrics;
 use crate::publish::Progress;
 use crate::quota::Quota;

@@ -19,7 +19,7 @@ pub(super) async fn enter(request: HttpRequest, credentials: web::Form<Credentia
     if !is_of_this_site(&request) {
         return answer(StatusCode::FORBIDDEN, "Sign in", door(Some(&Problem::OtherSite)));
     }
-    match check(&office, &credentials).await {
+    match check(&request, &office, &credentials).await {
         Ok(issued) => HttpResponse::SeeOther().insert_header((LOCATION, "/console/")).cookie(cookie(&issued.token)).finish(),
         Err(problem) => answer(actix_web::ResponseError::status_code(&problem), "Sign in", door(Some(&problem))),
     }

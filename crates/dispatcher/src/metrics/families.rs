@@ -3,6 +3,7 @@
 use chassis::metrics::{Family, Label, Unit};
 use events_proxy_core::{DeadReason, Outcome, State};
 
+use super::sign_ins::SignIn;
 use super::slots::{self, Reserved};
 
 /// How an attempt came out.
@@ -16,6 +17,8 @@ pub(super) const DEAD: Label =
 pub(super) const SLOT: Label = Label::of("outcome", || slots::Outcome::ALL.map(slots::Outcome::as_str).to_vec());
 /// Whether the database gave slots.
 pub(super) const RESERVED: Label = Label::of("outcome", || Reserved::ALL.map(Reserved::as_str).to_vec());
+/// How a sign-in ended.
+pub(super) const SIGNED_IN: Label = Label::of("outcome", || SignIn::ALL.map(SignIn::as_str).to_vec());
 /// Which partition.
 pub(crate) const PARTITION: Label = Label::like("partition", "a partition's number, 0 to 1023");
 
@@ -52,4 +55,5 @@ pub const FAMILIES: &[Family] = &[
     Family::histogram("settle.duration", "Time of one commit of how events ended"),
     Family::counter("commit.failures", "Commits that the storage did not take; each is tried again"),
     Family::counter("commits.fenced", "Commits under an epoch that was over; nothing of them was written"),
+    Family::counter("operator.sign.ins", "Sign-ins of operators, by how they ended").by(&[SIGNED_IN]),
 ];

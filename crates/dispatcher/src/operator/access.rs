@@ -3,10 +3,13 @@
 //! A browser sends cookies along with what other sites make it send. So the cookie is `SameSite=Strict`, and an order
 //! that a cookie vouches for must also say that it comes from this site (`Sec-Fetch-Site`, else `Origin`).
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, ORIGIN};
 use actix_web::{HttpRequest, HttpResponse, web};
 use auth::access::Issued;
+use auth::lockout::Ending;
 use auth::operator::{Operator, Role, SignInError};
 use chassis::lifecycle::sentence;
 use secrecy::SecretString;
@@ -14,6 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Office, Problem, body};
+use crate::metrics::sign_ins::SignIn;
 
 /// The cookie that holds a browser's token.
 pub(crate) const COOKIE: &str = "events-proxy-operator";
@@ -37,17 +41,31 @@ pub(crate) struct Session {
 /// `POST /operator/sessions`.
 pub(super) async fn sign_in(request: HttpRequest, payload: web::Payload, office: web::Data<Office>) -> Result<HttpResponse, Problem> {
     let credentials: Credentials = body::object(&request, payload).await?;
-    let issued = check(&office, &credentials).await?;
+    let issued = check(&request, &office, &credentials).await?;
     let answer = json!({ "token": issued.token, "expiresAt": issued.expires_at.to_string() });
     Ok(HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")).json(answer))
 }
 
-/// Checks name and secret, and makes a token.
-pub(crate) async fn check(office: &Office, credentials: &Credentials) -> Result<Issued, Problem> {
+/// Checks name and secret, and makes a token. Who guesses is slowed down as a source is.
+pub(crate) async fn check(request: &HttpRequest, office: &Office, credentials: &Credentials) -> Result<Issued, Problem> {
     if office.operators.is_empty() {
         return Err(Problem::NoOperators);
     }
-    office.operators.sign_in(&credentials.name, &credentials.secret, office.clock.now()).await.map_err(|error| match error {
+    let (name, address) = (credentials.name.as_str(), request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip()));
+    office.lock_out.begin(name, address).map_err(|wait| {
+        office.sign_ins.ended(SignIn::LockedOut);
+        Problem::LockedOut(wait)
+    })?;
+    let mut trying = Trying { office, name, address, ended: SignIn::GivenUp };
+    let signed_in = office.operators.sign_in(name, &credentials.secret, office.clock.now()).await;
+    trying.ended = match &signed_in {
+        Ok(_) => SignIn::Opened,
+        Err(SignInError::Refused) => SignIn::Refused,
+        Err(SignInError::Busy) => SignIn::Busy,
+        Err(SignInError::Failed(_)) => SignIn::Failed,
+    };
+    drop(trying);
+    signed_in.map_err(|error| match error {
         SignInError::Refused => Problem::SignIn,
         SignInError::Busy => Problem::Busy,
         SignInError::Failed(_) => {
@@ -55,6 +73,34 @@ pub(crate) async fn check(office: &Office, credentials: &Credentials) -> Result<
             Problem::Busy
         }
     })
+}
+
+/// A sign-in that is being judged; it ends when it is dropped, also when its caller goes away.
+struct Trying<'a> {
+    /// Where tries are counted.
+    office: &'a Office,
+    /// The name that was told.
+    name: &'a str,
+    /// From where.
+    address: IpAddr,
+    /// How it ended.
+    ended: SignIn,
+}
+
+impl Drop for Trying<'_> {
+    fn drop(&mut self) {
+        let Office { lock_out, sign_ins, operators, .. } = self.office;
+        let ending = match self.ended {
+            SignIn::Opened => Ending::GotIn,
+            SignIn::Refused => Ending::Failed,
+            SignIn::LockedOut | SignIn::Busy | SignIn::Failed | SignIn::GivenUp => Ending::NotJudged,
+        };
+        lock_out.end(self.name, self.address, ending);
+        match self.ended {
+            SignIn::Refused => sign_ins.refused(Some(self.name).filter(|name| operators.knows(name)), self.address),
+            SignIn::Opened | SignIn::LockedOut | SignIn::Busy | SignIn::Failed | SignIn::GivenUp => sign_ins.ended(self.ended),
+        }
+    }
 }
 
 /// The cookie of a token, for as long as the browser is open; gone at once when the token is empty.

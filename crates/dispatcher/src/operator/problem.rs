@@ -1,5 +1,7 @@
 //! How an operator's request is refused: RFC 9457 problem documents with a stable code each.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
@@ -48,6 +50,9 @@ pub(crate) enum Problem {
     /// It cannot be done in the state that things are in.
     #[error("{0}")]
     Conflict(String),
+    /// Too many sign-ins failed; how long to wait.
+    #[error("too many sign-ins failed; the next one is judged in {} s", seconds(*.0))]
+    LockedOut(Duration),
     /// As many sign-ins as may wait already do.
     #[error("too many sign-ins wait; try again in a moment")]
     Busy,
@@ -83,6 +88,7 @@ impl Problem {
             Self::NoRoute | Self::Missing(_) => "not_found",
             Self::Method(_) => "method_not_allowed",
             Self::Conflict(_) => "conflict",
+            Self::LockedOut(_) => "rate_limited",
             Self::Busy => "busy",
             Self::Storage => "storage_unavailable",
         }
@@ -101,7 +107,7 @@ impl ResponseError for Problem {
             Self::NoRoute | Self::Missing(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
-            Self::Busy => StatusCode::TOO_MANY_REQUESTS,
+            Self::LockedOut(_) | Self::Busy => StatusCode::TOO_MANY_REQUESTS,
             Self::Storage => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -112,6 +118,9 @@ impl ResponseError for Problem {
         response.content_type("application/problem+json");
         if *self == Self::NotSignedIn {
             response.insert_header((WWW_AUTHENTICATE, "Bearer"));
+        }
+        if let Self::LockedOut(wait) = self {
+            response.insert_header((RETRY_AFTER, seconds(*wait).to_string()));
         }
         if matches!(self, Self::Busy | Self::Storage) {
             response.insert_header((RETRY_AFTER, "1"));
@@ -131,4 +140,9 @@ impl ResponseError for Problem {
             "detail": self.to_string(),
         }))
     }
+}
+
+/// A wait in whole seconds, the last one begun counting as one.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
 }

@@ -23,6 +23,8 @@ pub struct Settings {
     pub issuer: String,
     /// How long a sign-in lasts.
     pub lifetime: Duration,
+    /// How many failed sign-ins are free, and the longest wait after more.
+    pub lock_out: (u32, Duration),
     /// Fields of payloads that are not shown.
     pub masked: Vec<String>,
     /// Where traces are looked at; `{}` stands for the trace's id.
@@ -47,6 +49,8 @@ impl Settings {
     pub fn read(reader: &mut Reader) -> Option<Self> {
         let written: Option<Option<Vec<Written>>> = reader.json(KEY);
         let lifetime = reader.seconds("operator_session_expires_in_sec", 60..=604_800);
+        let failures_max = reader.number("auth_failures_max", 1..=1_000);
+        let lock_out_max = reader.seconds("auth_lock_out_max_sec", 1..=86_400);
         let masked = reader.optional_text("console_masked_fields").unwrap_or_default();
         let masked = masked.split(',').map(|field| field.trim().to_owned()).filter(|field| !field.is_empty()).collect();
         let trace_ui = trace_ui(reader);
@@ -59,7 +63,15 @@ impl Settings {
         let issuer = reader.text("auth_issuer");
         let secrets = secrets?;
         let token_secrets = (secrets.first.unwrap_or_else(random_secret), secrets.second);
-        Some(Self { accounts: accounts?, token_secrets, issuer: issuer?, lifetime: lifetime?, masked, trace_ui: trace_ui? })
+        Some(Self {
+            accounts: accounts?,
+            token_secrets,
+            issuer: issuer?,
+            lifetime: lifetime?,
+            lock_out: (failures_max?, lock_out_max?),
+            masked,
+            trace_ui: trace_ui?,
+        })
     }
 
     /// The operators.

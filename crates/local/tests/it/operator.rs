@@ -21,7 +21,7 @@ fn target(port: u16, refuses: bool, stop: CancellationToken) -> Target {
 /// `events-proxy` with its console, and who may sign in there.
 pub(crate) struct Proxy {
     /// The process.
-    _process: Process,
+    process: Process,
     /// Its public port.
     pub(crate) port: u16,
     /// Where operators ask.
@@ -59,7 +59,7 @@ impl Proxy {
         let private = format!("http://127.0.0.1:{admin_port}");
         until("the private listener answers", async || client.get(format!("{private}/health/ready")).send().await.is_ok()).await;
         let operator = serde_json::from_slice(&std::fs::read(data.join("operator.json")).unwrap()).unwrap();
-        Self { _process: process, port, private, client, operator }
+        Self { process, port, private, client, operator }
     }
 
     /// Signs the demo's operator in.
@@ -224,6 +224,79 @@ async fn strangers_viewers_of_other_sites_and_wrong_orders_get_nothing() {
     assert_eq!(answer.status(), 403);
     let (_, replays) = proxy.ask(&token, Method::GET, "/operator/replays", None).await;
     assert!(replays["items"].as_array().unwrap().is_empty());
+    drop(machine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_guesses_an_operators_secret_is_slowed_down_counted_and_told_in_the_log() {
+    let machine = busy().await;
+    let directory = tempfile::tempdir().unwrap();
+    let settings = [("AUTH_FAILURES_MAX", "2".to_owned()), ("AUTH_LOCK_OUT_MAX_SEC", "600".to_owned())];
+    let proxy = Proxy::start_with(directory.path(), free_port(), &settings).await;
+    let sign_in = async |credentials: &Value| {
+        let answer = proxy.client.post(format!("{}/operator/sessions", proxy.private)).json(credentials).send().await.unwrap();
+        let wait = answer.headers().get("retry-after").map(|value| value.to_str().unwrap().parse::<u64>().unwrap());
+        (answer.status().as_u16(), wait, answer.json::<Value>().await.unwrap()["code"].as_str().unwrap_or_default().to_owned())
+    };
+    let mut refused = 0;
+    // A name that no operator has is told to wait like every other; of the operator's, the wait is to last until all is asked.
+    for (name, least) in [("typed-in-the-wrong-field", 1), ("demo", 5)] {
+        let wrong = json!({ "name": name, "secret": "a-wild-guess" });
+        until("a guesser is told to wait", async || {
+            let (status, wait, code) = sign_in(&wrong).await;
+            refused += usize::from((status, code.as_str()) == (401, "wrong_credentials"));
+            assert!(status == 401 || (status, code.as_str()) == (429, "rate_limited"), "{status} {code}");
+            wait.is_some_and(|wait| wait >= least)
+        })
+        .await;
+    }
+    let (status, _, code) = sign_in(&proxy.operator).await;
+    assert_eq!((status, code.as_str()), (429, "rate_limited"), "the right secret is not judged either");
+    let form = proxy.client.post(format!("{}/console/sign-in", proxy.private)).header("sec-fetch-site", "same-origin");
+    let page = form.header("content-type", "application/x-www-form-urlencoded").body("name=demo&secret=x").send().await.unwrap();
+    assert_eq!(page.status(), 429);
+    assert!(page.text().await.unwrap().contains("too many sign-ins failed; the next one is judged in"));
+    let metrics = proxy.client.get(format!("{}/metrics", proxy.private)).send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains(&format!("operator_sign_ins_total{{outcome=\"refused\"}} {refused}\n")), "{metrics}");
+    assert!(metrics.contains("operator_sign_ins_total{outcome=\"locked_out\"}"), "{metrics}");
+    let told = || {
+        let log = proxy.process.written();
+        let told = log.lines().filter(|line| line.contains("a sign-in was refused")).map(str::to_owned).collect::<Vec<_>>();
+        (log, told)
+    };
+    until("each refusal is told in the log", async || told().1.len() == refused).await;
+    let (log, told) = told();
+    let named = told.iter().filter(|line| line.contains("\"demo\"") && line.contains("127.0.0.1")).count();
+    // Two of each name are free; of the operator's three more, until the wait is long.
+    assert!(named == 5 && refused >= 7, "{told:?}");
+    assert!(!log.contains("typed-in-the-wrong-field") && !log.contains("a-wild-guess"), "{log}");
+    drop(machine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_of_a_viewer_is_refused() {
+    let machine = busy().await;
+    let directory = tempfile::tempdir().unwrap();
+    let (data, operator) = (directory.path().join("data"), json!({ "name": "vera", "secret": "only looks" }));
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("operator.json"), operator.to_string()).unwrap();
+    let accounts = json!([{ "name": "vera", "secret": bcrypt::hash("only looks", 10).unwrap(), "role": "viewer" }]).to_string();
+    let proxy = Proxy::start_with(directory.path(), free_port(), &[("OPERATOR_ACCOUNTS", accounts)]).await;
+    let token = proxy.sign_in().await;
+    let (status, before) = proxy.ask(&token, Method::GET, "/operator/limit", None).await;
+    assert_eq!(status, 200, "a viewer looks");
+    let replay = format!("/operator/replays/{}", "01a219ab-e7de-702a-a169-ef945e5096ac");
+    for (method, path, order) in [
+        (Method::POST, "/operator/replays", Some(json!({ "reason": "refused", "sharePercent": "90" }))),
+        (Method::POST, "/operator/replays", Some(json!({ "reason": "refused", "sharePercent": "90", "dryRun": "true" }))),
+        (Method::DELETE, replay.as_str(), None),
+        (Method::PUT, "/operator/limit", Some(json!({ "requests": 1, "intervalMs": 1_000 }))),
+    ] {
+        let (status, problem) = proxy.ask(&token, method.clone(), path, order).await;
+        assert_eq!((status.as_u16(), &problem["code"]), (403, &json!("forbidden")), "{method} {path}");
+    }
+    assert_eq!(proxy.ask(&token, Method::GET, "/operator/limit", None).await.1, before);
+    assert!(proxy.ask(&token, Method::GET, "/operator/replays", None).await.1["items"].as_array().unwrap().is_empty());
     drop(machine);
 }
 

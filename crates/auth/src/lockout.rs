@@ -31,7 +31,7 @@ type Key = (u64, Option<IpAddr>);
 
 /// Shuts guessers out.
 #[derive(Debug)]
-pub(crate) struct LockOut {
+pub struct LockOut {
     /// How many failures are free.
     failures_max: u32,
     /// The longest wait.
@@ -59,7 +59,7 @@ struct Tried {
 
 /// How a try ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub enum Ending {
     /// With a session.
     GotIn,
     /// The secret was wrong, or the account unknown.
@@ -70,12 +70,16 @@ pub(crate) enum Ending {
 
 impl LockOut {
     /// Lets so many failures be free, and makes nobody wait longer than so long.
-    pub(crate) fn new(failures_max: u32, longest: Duration) -> Self {
+    #[must_use]
+    pub fn new(failures_max: u32, longest: Duration) -> Self {
         Self { failures_max, longest, hasher: RandomState::new(), tried: Mutex::default() }
     }
 
-    /// Begins a try; `Err` says how long to wait for it. A try that began must [end](Self::end).
-    pub(crate) fn begin(&self, account: &str, address: IpAddr) -> Result<(), Duration> {
+    /// Begins a try. One that began must [end](Self::end).
+    ///
+    /// # Errors
+    /// It is too early; how long to wait.
+    pub fn begin(&self, account: &str, address: IpAddr) -> Result<(), Duration> {
         let (now, [pair, all]) = (Instant::now(), self.keys(account, address));
         let mut tried = self.tried();
         forget(&mut tried, now);
@@ -100,7 +104,7 @@ impl LockOut {
     }
 
     /// Ends a try.
-    pub(crate) fn end(&self, account: &str, address: IpAddr, ending: Ending) {
+    pub fn end(&self, account: &str, address: IpAddr, ending: Ending) {
         let (now, [pair, all]) = (Instant::now(), self.keys(account, address));
         let mut tried = self.tried();
         if let Some(known) = tried.get_mut(&pair) {
