@@ -1,6 +1,6 @@
 # The commands of this repository. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench chaos chaos-dispatch simulate fuzz images pictures check-shipping check-http check-cluster up down
+.PHONY: help run test lint bench chaos chaos-dispatch simulate fuzz images pictures test-upgrade check-shipping check-http check-cluster up down
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -10,6 +10,9 @@ run: ## run everything in one process, with a live view
 
 test: ## run every test, on real Kafka, PostgreSQL and Jaeger
 	infra/dev/services run --jaeger -- cargo test --workspace
+
+test-upgrade: ## roll from another version to this one and back under load (FROM=TAG, the newest where none is named)
+	infra/check/upgrade $(FROM)
 
 lint: ## check format, lints, structure and dependencies
 	cargo fmt --all --check

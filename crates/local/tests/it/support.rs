@@ -46,8 +46,13 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a binary with these settings and nothing else in its environment; its output goes to a file.
     pub(crate) fn start(name: &'static str, directory: &Path, settings: &[(&str, String)], args: &[&str]) -> Self {
+        Self::start_of(&binary(name), name, directory, (settings, args))
+    }
+
+    /// Starts the binary that lies there in the same way.
+    pub(crate) fn start_of(binary: &Path, name: &'static str, directory: &Path, (settings, args): (&[(&str, String)], &[&str])) -> Self {
         let pairs = settings.iter().map(|(key, value)| (*key, value.as_str()));
-        let mut command = Command::new(binary(name));
+        let mut command = Command::new(binary);
         let process = chaos::process::Process::start(command.args(args), &directory.join(format!("{name}.log")), pairs).unwrap();
         Self { process, name }
     }

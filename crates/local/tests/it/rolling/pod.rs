@@ -34,7 +34,7 @@ pub(super) struct Pod {
 impl Pod {
     /// Starts a pod in a directory that outlives it, and waits until it is ready and has been for as long as the chart wants.
     pub(super) async fn start(
-        name: &'static str,
+        (name, binary): (&'static str, &Path),
         directory: &Path,
         settings: &[(&'static str, String)],
         workload: &Workload,
@@ -51,7 +51,7 @@ impl Pod {
             ("CONTAINER_APP_REPLICA_NAME", directory.file_name().unwrap().to_str().unwrap().to_owned()),
         ]);
         let began = Instant::now();
-        let process = Process::start(name, directory, &settings, &[]);
+        let process = Process::start_of(binary, name, directory, (&settings, &[]));
         let url = format!("http://127.0.0.1:{admin_port}{}", workload.probe.path);
         while !is_ready(&url, START_MAX).await {
             assert!(began.elapsed() <= START_MAX, "{name} is not ready within {START_MAX:?}");
