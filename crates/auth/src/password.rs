@@ -28,11 +28,11 @@ pub const COST_MAX: u32 = 16;
 /// How long a caller waits for its slot: half of the usual deadline of a request. Who waits longer has no time left to compute; a slot
 /// for each of them would be spent on answers that nobody hears, and in a storm nobody would ever get in.
 const TURN_MAX: Duration = Duration::from_millis(200);
-/// By how much the threads that compute are nicer than others: where all processors are busy they get about a fourth of one
-/// (weight 335 beside 1024), so a log-in of 50 ms takes a fifth of a second. With less it would miss the deadline of its request
-/// whenever the machine is busy, and its source would never get in.
+/// By how much the threads that compute are nicer than others: where all processors are busy they get about a sixth of one
+/// (weight 215 beside 1024), so a log-in of 50 ms takes 0.3 s. With less it would miss the deadline of its request whenever the
+/// machine is busy, and its source would never get in; with more a storm of log-ins would take a tenth of two processors from events.
 #[cfg(target_os = "linux")]
-const NICER: i32 = 5;
+const NICER: i32 = 7;
 
 /// Salt and digest of the hash that is checked where there is none: 22 and 31 characters of bcrypt's base64.
 const DUMMY_TAIL: &str = "ACDW3tAHgZQuonpHxvFU0u7f5HJfE5dlHIoJtGGdHGSrPl8Q0cVOe";
