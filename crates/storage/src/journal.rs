@@ -7,13 +7,12 @@ pub(crate) mod merge;
 mod days;
 
 use events_proxy_core::{Attempt, DeadReason, EventId, Moment, SourceId, State};
-use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::sea_query::ExprTrait;
 use sea_orm::{
     ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder, QuerySelect,
 };
 
 use crate::entity::journal::{Column, Entity, Model};
-use crate::search::FAILING;
 use crate::store::Transact;
 use crate::value::{Columns, moment, text};
 use crate::{Error, Store};
@@ -249,10 +248,8 @@ impl Query {
             // The first comparison follows from the second, but it is the one by which an index finds its place.
             Condition::all().add(Column::ReceivedAt.lte(at)).add(Column::ReceivedAt.lt(at).or(later_of_the_moment))
         });
-        let failing = self.reason.is_some() || matches!(self.state, Some(State::Parked | State::Dead));
         Condition::all()
             .add(Column::SourceId.eq(text(source.as_str())))
-            .add_option(failing.then(|| Expr::cust(FAILING)))
             .add_option(self.state.map(|state| Column::StateRank.eq(state.rank())))
             .add_option(self.name.as_ref().map(|name| Column::Name.eq(text(name))))
             .add_option(self.reason.map(|_| Column::StateRank.eq(State::Dead.rank())))

@@ -6,7 +6,6 @@
 mod balance;
 mod columns;
 mod disabling;
-mod failing;
 mod first;
 mod names;
 mod ownership;
@@ -44,7 +43,6 @@ impl MigratorTrait for Steps {
             Box::new(balance::Step),
             Box::new(replay_trace::Step),
             Box::new(names::Step),
-            Box::new(failing::Step),
         ]
     }
 

@@ -198,11 +198,9 @@ impl Search {
             // The first comparison follows from the second, but it is the one by which an index finds its place.
             Condition::all().add(Column::ReceivedAt.lte(at)).add(Column::ReceivedAt.lt(at).or(later_of_the_moment))
         });
-        let failing = self.source_id.is_some() && (self.reason.is_some() || matches!(self.state, Some(State::Parked | State::Dead)));
         let of_any_source = self.source_id.is_none() && self.event_id.is_some();
         Condition::all()
             .add_option(of_any_source.then(|| Expr::cust(OF_EACH_SOURCE)))
-            .add_option(failing.then(|| Expr::cust(FAILING)))
             .add_option(self.source_id.as_ref().map(|source| Column::SourceId.eq(text(source.as_str()))))
             .add_option(self.event_id.as_ref().map(|event| Column::EventId.eq(text(event.as_str()))))
             .add_option(self.trace_id.as_ref().map(|trace| Column::TraceId.eq(text(trace))))
@@ -215,11 +213,6 @@ impl Search {
             .add_option(after)
     }
 }
-
-/// What follows from a search for parked or dead events, in the words of the index that holds no others: both databases take it
-/// only where they read them.
-pub(crate) const FAILING: &str = "state_rank IN (2, 3)";
-const _: () = assert!(State::Parked.rank() == 2 && State::Dead.rank() == 3, "the index names ranks as numbers");
 
 /// Every source there is: an id alone is in no index, but each source's key is, and one look for each is soon done.
 const OF_EACH_SOURCE: &str = "source_id IN (WITH RECURSIVE sources (id) AS (SELECT MIN(source_id) FROM journal UNION ALL
