@@ -17,7 +17,7 @@ const MARK: &str = "§";
 /// What stands there when it is read: no message holds it by chance.
 const SECRET: &str = "CANARY-7f3a9c";
 /// The settings that are secret, listed once more.
-const SECRETS: [&str; 7] = [
+const SECRETS: [&str; 8] = [
     "auth_access_token_secret",
     "auth_access_token_second_secret",
     "queue_sasl_password",
@@ -25,6 +25,7 @@ const SECRETS: [&str; 7] = [
     "source_service_test_user_credentials",
     "user_repository_url",
     "operator_accounts",
+    "target_service_authorization",
 ];
 
 /// Lines `NAME=value` of the environment, and, behind a line `---`, a settings file.
