@@ -1,5 +1,6 @@
 //! The schemas of the document: what orders may say, and what is answered.
 
+use events_proxy_core::{DeadReason, Outcome, State};
 use serde_json::{Map, Value, json};
 
 use crate::settings::{RATE_INTERVAL_MS, RATE_REQUESTS};
@@ -52,9 +53,14 @@ fn word(words: &[&str]) -> Value {
 }
 
 /// The states of the journal.
-const STATES: [&str; 5] = ["accepted", "published", "parked", "delivered", "dead"];
+fn states() -> [&'static str; 5] {
+    State::ALL.map(State::as_str)
+}
+
 /// Why events are dead.
-const REASONS: [&str; 4] = ["refused", "attempts_exhausted", "undecodable", "unpublishable"];
+fn reasons() -> [&'static str; 4] {
+    DeadReason::ALL.map(DeadReason::as_str)
+}
 
 /// What a parameter may say; one without text is as good as none.
 fn or_empty(schema: Value) -> Value {
@@ -68,9 +74,9 @@ pub(super) fn search() -> Value {
     let parameters = [
         ("id", text()),
         ("source", text()),
-        ("state", one_of(&STATES)),
+        ("state", one_of(&states())),
         ("name", text()),
-        ("reason", one_of(&REASONS)),
+        ("reason", one_of(&reasons())),
         ("from", or_empty(time())),
         ("to", or_empty(time())),
         ("cursor", or_empty(json!({ "type": "string", "pattern": "^-?[0-9]{1,18}\\.0\\." }))),
@@ -105,7 +111,7 @@ pub(super) fn all() -> Map<String, Value> {
         ("DeadLetters", items("Dead")),
         (
             "Dead",
-            answered(json!({ "reason": { "type": "string", "enum": REASONS }, "count": count(), "firstAt": time(), "lastAt": time() })),
+            answered(json!({ "reason": { "type": "string", "enum": reasons() }, "count": count(), "firstAt": time(), "lastAt": time() })),
         ),
         ("Overview", overview()),
         ("Problem", problem()),
@@ -127,7 +133,7 @@ fn order() -> Value {
         "sourceId": maybe("string"),
         "eventId": maybe("string"),
         "name": maybe("string"),
-        "reason": word(&REASONS),
+        "reason": word(&reasons()),
         "from": time,
         "to": time,
         "sharePercent": or_empty(json!({ "type": ["string", "null"], "pattern": "^([1-9]|[1-8][0-9]|90)$" })),
@@ -168,7 +174,7 @@ fn event() -> Value {
         "number": { "type": "integer", "minimum": 1 },
         "startedAt": time(),
         "durationUs": count(),
-        "outcome": { "type": "string", "enum": ["delivered", "refused", "throttled", "unavailable", "unknown"] },
+        "outcome": { "type": "string", "enum": Outcome::ALL.map(Outcome::as_str) },
         "status": maybe("integer"),
         "detail": { "type": "string" },
     });
@@ -179,7 +185,7 @@ fn event() -> Value {
         "sourceId": { "type": "string" },
         "id": { "type": "string" },
         "name": { "type": "string" },
-        "state": { "type": "string", "enum": STATES },
+        "state": { "type": "string", "enum": states() },
         "brand": maybe("string"),
         "traceId": { "type": "string" },
         "traceUrl": maybe("string"),
