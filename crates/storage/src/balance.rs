@@ -8,8 +8,8 @@
 //! matter of timing. Events that the topic refused are dead under their spool's name and are not looked at here; what
 //! the journal has let go of is not judged any more.
 
-use events_proxy_core::{EventId, Moment, SourceId, State};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, FromQueryResult, QueryResult, Value};
+use events_proxy_core::{DeadReason, EventId, Moment, SourceId, State};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, FromQueryResult, QueryResult};
 
 use crate::lease::statement;
 use crate::store::Transact;
@@ -90,32 +90,48 @@ impl Why {
         }
     }
 
-    /// The condition under which it is wrong with a row `j` of the journal; `$1` is the topic, `$2` the rank of a state. Rows
-    /// may be of a topic that was used before.
-    const fn condition(self) -> &'static str {
+    /// The places, as partition and offset, of the events with which it is wrong; `$1` is the topic. Rows may be of a topic that
+    /// was used before.
+    ///
+    /// Both sides of each `EXCEPT` are read once, however many rows the database believes them to be. With a look for each row a
+    /// wrong belief makes minutes of milliseconds.
+    fn places(self) -> String {
+        let held = r#"topic IN (SELECT topic FROM dispatch_partition UNION SELECT CAST($1 AS TEXT))"#;
+        let (rank, unpublishable) = (self.state().rank(), DeadReason::Unpublishable.as_str());
         match self {
-            // What the topic dropped, or could not be read, has no event that ended; an event that its source sent again on
-            // another day has two rows, of which one ends.
-            Self::NoEnd => {
-                r#"j.state_rank <= $2
-                AND EXISTS (SELECT 1 FROM dispatch_partition p WHERE p.topic = $1 AND p."partition" = j."partition" AND j."offset" < p.next_offset)
-                AND NOT EXISTS (SELECT 1 FROM expired x WHERE x.topic = $1 AND x."partition" = j."partition"
-                    AND j."offset" >= x.first_offset AND j."offset" < x.end_offset)
-                AND NOT EXISTS (SELECT 1 FROM dead r WHERE r.topic = $1 AND r."partition" = j."partition" AND r."offset" = j."offset")
-                AND NOT EXISTS (SELECT 1 FROM journal o WHERE o.source_id = j.source_id AND o.event_id = j.event_id AND o.state_rank > $2)"#
-            }
-            Self::ParkedGone => {
-                r#"j.state_rank = $2 AND NOT EXISTS (SELECT 1 FROM parked r
-                WHERE r.topic IN (SELECT topic FROM dispatch_partition UNION SELECT CAST($1 AS TEXT)) AND r."partition" = j."partition" AND r."offset" = j."offset")"#
-            }
-            Self::DeadGone => {
-                r#"j.state_rank = $2 AND j.dead_reason <> 'unpublishable' AND NOT EXISTS (SELECT 1 FROM dead r
-                WHERE r.topic IN (SELECT topic FROM dispatch_partition UNION SELECT CAST($1 AS TEXT)) AND r."partition" = j."partition" AND r."offset" = j."offset")"#
-            }
+            Self::NoEnd => format!(
+                r#"SELECT w."partition", w."offset" FROM journal w
+                JOIN dispatch_partition p ON p.topic = $1 AND p."partition" = w."partition" AND w."offset" < p.next_offset
+                WHERE w.state_rank <= {rank} EXCEPT SELECT "partition", "offset" FROM dead WHERE topic = $1"#
+            ),
+            Self::ParkedGone => format!(
+                r#"SELECT "partition", "offset" FROM journal WHERE state_rank = {rank}
+                EXCEPT SELECT "partition", "offset" FROM parked WHERE {held}"#
+            ),
+            Self::DeadGone => format!(
+                r#"SELECT "partition", "offset" FROM journal WHERE state_rank = {rank} AND dead_reason <> '{unpublishable}'
+                EXCEPT SELECT "partition", "offset" FROM dead WHERE {held}"#
+            ),
         }
     }
 
-    /// The state of the condition's second value.
+    /// The condition under which it is wrong with a row `j` of the journal that has such a place.
+    fn condition(self) -> String {
+        let rank = self.state().rank();
+        match self {
+            // What the topic dropped, or could not be read, has no event that ended; an event that its source sent again on
+            // another day has two rows, of which one ends.
+            Self::NoEnd => format!(
+                r#"j.state_rank <= {rank}
+                AND NOT EXISTS (SELECT 1 FROM expired x WHERE x.topic = $1 AND x."partition" = j."partition"
+                    AND j."offset" >= x.first_offset AND j."offset" < x.end_offset)
+                AND NOT EXISTS (SELECT 1 FROM journal o WHERE o.source_id = j.source_id AND o.event_id = j.event_id AND o.state_rank > {rank})"#
+            ),
+            Self::ParkedGone | Self::DeadGone => format!("j.state_rank = {rank}"),
+        }
+    }
+
+    /// The state that the journal has such an event in; one that has no end may be in an earlier one, too.
     const fn state(self) -> State {
         match self {
             Self::NoEnd => State::Published,
@@ -151,7 +167,7 @@ impl Store {
     /// Any [`Error`].
     pub async fn balance(&self, topic: &str) -> Result<Balance, Error> {
         let sum = |column: &str| format!("(SELECT CAST(COALESCE(SUM({column}), 0) AS BIGINT) FROM dispatch_partition WHERE topic = $1)");
-        let gone = |why: Why, place: &str| format!("(SELECT COUNT(*) FROM journal j WHERE {})", why.condition().replace("$2", place));
+        let gone = |why: Why| format!("(SELECT COUNT(*) FROM ({}) gone)", why.places());
         let columns = [
             sum("next_offset - counted_from"),
             sum("passed_delivered"),
@@ -160,11 +176,11 @@ impl Store {
             sum("passed_repeated"),
             sum("passed_expired"),
             sum(&format!("ABS({DIFFERENCE})")),
-            gone(Why::ParkedGone, "$2"),
-            gone(Why::DeadGone, "$3"),
+            gone(Why::ParkedGone),
+            gone(Why::DeadGone),
         ];
-        let values: Vec<Value> = vec![text(topic).into(), State::Parked.rank().into(), State::Dead.rank().into()];
-        let select = statement(self.reader().get_database_backend(), &format!("SELECT {}", columns.join(", ")), values);
+        let select = format!("SELECT {}", columns.join(", "));
+        let select = statement(self.reader().get_database_backend(), &select, vec![text(topic).into()]);
         let counts = self.answer(async {
             let Some(row) = self.reader().query_one_raw(select).await? else { return Ok([0; 9]) };
             let mut counts = [0_u64; 9];
@@ -184,12 +200,12 @@ impl Store {
     /// Any [`Error`].
     pub async fn astray(&self, topic: &str, why: Why) -> Result<Vec<Astray>, Error> {
         let select = format!(
-            r#"SELECT j.source_id, j.event_id, j.trace_id, j.received_at, j."partition", j."offset" FROM journal j WHERE {}
-            ORDER BY j.received_at, j.event_id LIMIT {NAMED_MAX}"#,
+            r#"SELECT j.source_id, j.event_id, j.trace_id, j.received_at, j."partition", j."offset" FROM journal j
+            WHERE (j."partition", j."offset") IN ({}) AND {} ORDER BY j.received_at, j.event_id LIMIT {NAMED_MAX}"#,
+            why.places(),
             why.condition()
         );
-        let values: Vec<Value> = vec![text(topic).into(), why.state().rank().into()];
-        let select = statement(self.reader().get_database_backend(), &select, values);
+        let select = statement(self.reader().get_database_backend(), &select, vec![text(topic).into()]);
         let rows = self.look_through(select).await?;
         rows.iter().map(|row| Row::of(row).map_err(Error::judge)?.read(why)).collect()
     }

@@ -13,6 +13,7 @@ use sea_orm::{
 };
 
 use crate::entity::journal::{Column, Entity, Model};
+use crate::search::in_state;
 use crate::store::Transact;
 use crate::value::{Columns, moment, text};
 use crate::{Error, Store};
@@ -250,9 +251,9 @@ impl Query {
         });
         Condition::all()
             .add(Column::SourceId.eq(text(source.as_str())))
-            .add_option(self.state.map(|state| Column::StateRank.eq(state.rank())))
+            .add_option(self.state.map(in_state))
             .add_option(self.name.as_ref().map(|name| Column::Name.eq(text(name))))
-            .add_option(self.reason.map(|_| Column::StateRank.eq(State::Dead.rank())))
+            .add_option(self.reason.map(|_| in_state(State::Dead)))
             .add_option(self.reason.map(|reason| Column::DeadReason.eq(reason.as_str())))
             .add_option(self.from.map(|from| Column::ReceivedAt.gte(from.as_micros())))
             .add_option(self.to.map(|to| Column::ReceivedAt.lt(to.as_micros())))

@@ -6,6 +6,7 @@
 mod balance;
 mod columns;
 mod disabling;
+mod failing;
 mod first;
 mod names;
 mod ownership;
@@ -43,6 +44,7 @@ impl MigratorTrait for Steps {
             Box::new(balance::Step),
             Box::new(replay_trace::Step),
             Box::new(names::Step),
+            Box::new(failing::Step),
         ]
     }
 
