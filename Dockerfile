@@ -1,5 +1,5 @@
-# The images of Events Proxy. Targets: `ingest` and `dispatcher`, which hold their one program and nothing else, and `events-proxy`,
-# the demo, which has the simulators too.
+# The images of Events Proxy. Targets: `ingest`, `dispatcher`, and `events-proxy`, the demo, whose program is the simulators too. Each holds
+# its one program and nothing else.
 #
 # Both bases are arguments, so that the same file is built where neither can be pulled: see infra/images/build.
 
@@ -16,7 +16,7 @@ COPY Cargo.toml Cargo.lock ./
 COPY crates crates
 # The shell gets each name as a parameter, not in its text.
 # hadolint ignore=SC2156
-RUN find crates -type f ! -name Cargo.toml ! -path '*/src/lib.rs' ! -path '*/src/main.rs' ! -path '*/src/bin/*.rs' ! -path '*/build.rs' \
+RUN find crates -type f ! -name Cargo.toml ! -path '*/src/lib.rs' ! -path '*/src/main.rs' ! -path '*/build.rs' \
       ! -path '*/tests/conformance/suite.rs' -delete \
     && find crates -type d -empty -delete \
     && find crates -name lib.rs -exec sh -c 'echo "//! Empty." > "$1"' _ {} \; \
@@ -29,14 +29,14 @@ WORKDIR /src
 ENV CARGO_TERM_COLOR=never
 # First what others wrote: this layer lasts until a manifest changes.
 COPY --from=manifests /src ./
-RUN cargo build --release --locked --package ingest --package dispatcher --package local --package simulators
+RUN cargo build --release --locked --package ingest --package dispatcher --package local
 # Then what we wrote. Cargo goes by times, and these files may be older than what was compiled in their place.
 COPY . .
 RUN find crates -name '*.rs' -exec touch {} + \
-    && cargo build --release --locked --package ingest --package dispatcher --package local --package simulators \
+    && cargo build --release --locked --package ingest --package dispatcher --package local \
     && mkdir -p /out/data \
-    && cp target/release/ingest target/release/dispatcher target/release/events-proxy target/release/source target/release/target /out/ \
-    && strip /out/ingest /out/dispatcher /out/events-proxy /out/source /out/target
+    && cp target/release/ingest target/release/dispatcher target/release/events-proxy /out/ \
+    && strip /out/ingest /out/dispatcher /out/events-proxy
 
 # hadolint ignore=DL3006
 FROM ${RUN_BASE} AS ingest
@@ -57,7 +57,7 @@ ENTRYPOINT ["/usr/local/bin/dispatcher"]
 
 # hadolint ignore=DL3006
 FROM ${RUN_BASE} AS events-proxy
-COPY --from=build --chown=0:0 --chmod=0755 /out/events-proxy /out/source /out/target /usr/local/bin/
+COPY --from=build --chown=0:0 --chmod=0755 /out/events-proxy /usr/local/bin/events-proxy
 COPY --from=build --chown=65532:65532 /out/data /var/lib/events-proxy
 ENV DATA_DIR=/var/lib/events-proxy
 USER 65532:65532

@@ -14,7 +14,7 @@ import yaml
 
 ROOT = pathlib.Path(os.environ.get("CHECK_ROOT") or pathlib.Path(__file__).resolve().parents[2])
 KEYS = {
-    "build", "cap_drop", "command", "depends_on", "deploy", "entrypoint", "environment", "healthcheck", "image", "ports", "profiles", "read_only",
+    "build", "cap_drop", "command", "depends_on", "deploy", "environment", "healthcheck", "image", "ports", "profiles", "read_only",
     "restart", "security_opt", "stop_grace_period", "volumes",
 }
 OURS = {"ingest", "dispatcher", "source", "target"}

@@ -1,9 +1,12 @@
 //! The command line of `events-proxy`.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
+use simulators::program;
 
 use crate::account::Account;
 use crate::operate::{Limit, Replay};
@@ -56,23 +59,49 @@ pub enum Command {
     Limit(Limit),
     /// Judge whether every event is accounted for, and name those that are not.
     Reconcile(Reconcile),
+    /// Run the simulated source alone, as a process of its own.
+    ///
+    /// It is told by the environment: API_URL, SOURCE_SERVICE_TEST_USER_CREDENTIALS, SOURCE_SERVICE_SEND_EVENTS_INTERVAL_MS,
+    /// SOURCE_GIVE_UP_MS, SOURCE_CONCURRENCY, SOURCE_COUNT, SOURCE_RECORD_FILE, LOG_FILTER, OTEL_EXPORTER_OTLP_ENDPOINT.
+    Source,
+    /// Run the simulated target alone, as a process of its own.
+    ///
+    /// It is told by the environment: LISTEN_ADDRESS, PORT, TARGET_SERVICE_RATE_LIMIT_INTERVAL_MS,
+    /// TARGET_SERVICE_RATE_LIMIT_REQUESTS_PER_INTERVAL, TARGET_FAILURE_SHARE, TARGET_FAILURES, TARGET_LATENCY_MS, TARGET_SLOW_MS,
+    /// TARGET_RECORD_FILE, LOG_FILTER, OTEL_EXPORTER_OTLP_ENDPOINT.
+    Target,
     /// Print the reference of metrics: every name, its labels and what it means, as a page of Markdown.
     Metrics,
 }
 
 impl Command {
-    /// Does it; false when what was looked at is not as it should be.
+    /// Does it, and says how to exit.
     ///
     /// # Errors
     /// It could not be done.
-    pub fn run(&self, out: &mut impl Write) -> anyhow::Result<bool> {
+    pub fn run(&self) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Spool(spool) => spool.run(out),
-            Self::Account(account) => account.run(out),
-            Self::Replay(replay) => replay.run(out),
-            Self::Limit(limit) => limit.run(out),
-            Self::Reconcile(reconcile) => reconcile.run(out),
-            Self::Metrics => Ok(out.write_all(reference::page().as_bytes()).map(|()| true)?),
+            Self::Spool(spool) => print(|out| spool.run(out)),
+            Self::Account(account) => print(|out| account.run(out)),
+            Self::Replay(replay) => print(|out| replay.run(out)),
+            Self::Limit(limit) => print(|out| limit.run(out)),
+            Self::Reconcile(reconcile) => print(|out| reconcile.run(out)),
+            Self::Source => simulate(program::source()),
+            Self::Target => simulate(program::target()),
+            Self::Metrics => print(|out| Ok(out.write_all(reference::page().as_bytes()).map(|()| true)?)),
         }
     }
+}
+
+/// Does what prints; it fails when what was looked at is not as it should be.
+fn print(does: impl FnOnce(&mut io::BufWriter<io::StdoutLock<'static>>) -> anyhow::Result<bool>) -> anyhow::Result<ExitCode> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let good = does(&mut out)?;
+    out.flush()?;
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs a simulator, which logs to standard output by itself.
+fn simulate(simulator: impl Future<Output = ExitCode>) -> anyhow::Result<ExitCode> {
+    Ok(tokio::runtime::Runtime::new().context("start a runtime")?.block_on(simulator))
 }

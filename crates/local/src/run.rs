@@ -11,7 +11,7 @@ use chassis::settings::{EXIT_USAGE, Mistakes};
 use chassis::telemetry::{self, LogOutput};
 use clap::Parser;
 
-use crate::cli::{Cli, Command};
+use crate::cli::Cli;
 use crate::settings::{self, Settings};
 use crate::snapshot::History;
 use crate::stack::{Left, Stack};
@@ -31,7 +31,7 @@ pub fn run() -> ExitCode {
         }
     };
     if let Some(command) = &cli.command {
-        return instead(command);
+        return command.run().unwrap_or_else(|error| fail(&error));
     }
     let settings = match read(&cli) {
         Ok(settings) => settings,
@@ -42,25 +42,14 @@ pub fn run() -> ExitCode {
     };
     match actix_rt::System::new().block_on(live(&cli, &settings)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            drop(writeln!(io::stderr(), "events-proxy: {error:#}"));
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(&error),
     }
 }
 
-/// Does something else than running.
-fn instead(command: &Command) -> ExitCode {
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    let done = command.run(&mut out).and_then(|good| Ok(out.flush().map(|()| good)?));
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            drop(writeln!(io::stderr(), "events-proxy: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+/// Says why it failed, and how to exit.
+fn fail(error: &anyhow::Error) -> ExitCode {
+    drop(writeln!(io::stderr(), "events-proxy: {error:#}"));
+    ExitCode::FAILURE
 }
 
 /// Reads and judges the settings.

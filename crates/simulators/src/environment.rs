@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// The environment, and what was found wrong in it so far.
 #[derive(Default)]
-pub struct Environment {
+pub(crate) struct Environment {
     /// What is set; an empty value counts as unset.
     pairs: HashMap<String, String>,
     /// One sentence per mistake.
@@ -27,30 +27,30 @@ impl fmt::Debug for Environment {
 impl Environment {
     /// Reads the environment of this process; what is not Unicode counts as unset.
     #[must_use]
-    pub fn of_process() -> Self {
+    pub(crate) fn of_process() -> Self {
         Self::from_pairs(std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))))
     }
 
     /// Makes an environment from pairs of key and value.
-    pub fn from_pairs(pairs: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Self {
+    pub(crate) fn from_pairs(pairs: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Self {
         let pairs = pairs.into_iter().map(|(key, value)| (key.into(), value.into()));
         Self { pairs: pairs.filter(|(_, value)| !value.is_empty()).collect(), mistakes: Vec::new() }
     }
 
     /// A text; none when it is unset.
     #[must_use]
-    pub fn text(&self, key: &str) -> Option<String> {
+    pub(crate) fn text(&self, key: &str) -> Option<String> {
         self.pairs.get(key).cloned()
     }
 
     /// A path; none when it is unset.
     #[must_use]
-    pub fn path(&self, key: &str) -> Option<PathBuf> {
+    pub(crate) fn path(&self, key: &str) -> Option<PathBuf> {
         self.text(key).map(PathBuf::from)
     }
 
     /// A value within `allowed`; none when it is unset or wrong.
-    pub fn value<T: FromStr + PartialOrd + fmt::Display>(&mut self, key: &str, allowed: RangeInclusive<T>) -> Option<T> {
+    pub(crate) fn value<T: FromStr + PartialOrd + fmt::Display>(&mut self, key: &str, allowed: RangeInclusive<T>) -> Option<T> {
         let text = self.pairs.get(key)?;
         match text.parse() {
             Ok(value) if allowed.contains(&value) => Some(value),
@@ -62,12 +62,12 @@ impl Environment {
     }
 
     /// A span in milliseconds, up to a day; none when it is unset or wrong.
-    pub fn millis(&mut self, key: &str) -> Option<Duration> {
+    pub(crate) fn millis(&mut self, key: &str) -> Option<Duration> {
         self.value(key, 0..=86_400_000).map(Duration::from_millis)
     }
 
     /// Notes a mistake. The message must not repeat the value, which may be a secret.
-    pub fn mistake(&mut self, key: &str, message: &str) {
+    pub(crate) fn mistake(&mut self, key: &str, message: &str) {
         self.mistakes.push(format!("{key}: {message}"));
     }
 
@@ -75,7 +75,7 @@ impl Environment {
     ///
     /// # Errors
     /// With every mistake, if there was any.
-    pub fn finish(self) -> Result<(), Mistakes> {
+    pub(crate) fn finish(self) -> Result<(), Mistakes> {
         if self.mistakes.is_empty() { Ok(()) } else { Err(Mistakes(self.mistakes)) }
     }
 }
@@ -83,7 +83,7 @@ impl Environment {
 /// Everything that is wrong with the settings, one line each.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
-pub struct Mistakes(Vec<String>);
+pub(crate) struct Mistakes(Vec<String>);
 
 #[cfg(test)]
 mod tests {

@@ -7,9 +7,9 @@
 
 pub mod source;
 pub mod target;
-pub mod environment;
 pub mod program;
+mod environment;
 mod client;
 mod clock;
 mod record;
-pub mod trace;
+mod trace;

@@ -7,7 +7,7 @@
 //! Laws: an id is sent at most once; no due event is left out (one that starts late is counted `late`); what ended is
 //! `sent = accepted + refused + gave_up + unreachable`; at most `concurrency` events are on their way.
 
-pub mod settings;
+pub(crate) mod settings;
 mod schedule;
 mod event;
 mod api;

@@ -8,7 +8,7 @@
 //! `(t - rate_interval, t]`; a key is processed once, whatever repeats; everything kept is bounded, and `forgotten`
 //! and `unrecorded` say when a bound was met.
 
-pub mod settings;
+pub(crate) mod settings;
 mod limit;
 mod failure;
 mod ledger;

@@ -20,7 +20,7 @@ const SCOPE: &str = "simulators";
 /// Exports spans until it is dropped, which sends what is left.
 #[derive(Debug)]
 #[must_use = "dropping it ends the export"]
-pub struct Export(SdkTracerProvider);
+pub(crate) struct Export(SdkTracerProvider);
 
 impl Drop for Export {
     fn drop(&mut self) {
@@ -34,7 +34,7 @@ impl Drop for Export {
 ///
 /// # Errors
 /// The receiver's URL is wrong, most likely.
-pub fn export(environment: &Environment, service: &'static str) -> Result<Option<Export>, ExporterBuildError> {
+pub(crate) fn export(environment: &Environment, service: &'static str) -> Result<Option<Export>, ExporterBuildError> {
     let Some(endpoint) = environment.text("OTEL_EXPORTER_OTLP_ENDPOINT") else { return Ok(None) };
     install_cryptography();
     let exporter = opentelemetry_otlp::SpanExporter::builder()

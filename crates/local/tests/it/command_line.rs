@@ -1,5 +1,6 @@
 //! What `events-proxy` says before it runs.
 
+use std::collections::HashSet;
 use std::process::Command;
 
 /// Runs it with these settings and arguments; tells its exit code and all that it wrote.
@@ -15,6 +16,23 @@ fn help_names_every_option_and_fits_a_terminal() {
     assert_eq!(code, Some(0));
     for option in ["--data-dir <DIR>", "--no-source", "--no-target", "--help", "--version"] {
         assert!(text.contains(option), "`{option}` is missing in\n{text}");
+    }
+}
+
+#[test]
+fn help_of_a_simulator_names_every_setting_that_it_reads() {
+    for (name, least) in [("source", 7), ("target", 9)] {
+        let (code, help) = run(&[], &[name, "--help"]);
+        assert_eq!(code, Some(0), "{help}");
+        let path = format!("{}/../simulators/src/{name}/settings.rs", env!("CARGO_MANIFEST_DIR"));
+        let code = std::fs::read_to_string(path).unwrap();
+        let (code, _) = code.split_once("#[cfg(test)]").unwrap();
+        let is_key = |text: &&str| text.len() > 3 && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+        let keys: HashSet<&str> = code.split('"').filter(is_key).collect();
+        assert!(keys.len() >= least, "only {keys:?} were found");
+        for key in keys.into_iter().chain(["LOG_FILTER", "OTEL_EXPORTER_OTLP_ENDPOINT"]) {
+            assert!(help.contains(key), "`{key}` is missing in\n{help}");
+        }
     }
 }
 

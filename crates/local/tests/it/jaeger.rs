@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::console::browser::{Browser, Scheme};
 use crate::console::scene;
-use crate::support::{PATIENCE, Process, Source, busy, free_port, services, told, until};
+use crate::support::{PATIENCE, Process, Source, busy, free_port, services, simulator, told, until};
 
 /// The trace that the source begins for an event of its own.
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -154,7 +154,7 @@ impl System {
             ("TARGET_FAILURES", "refused".to_owned()),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", jaeger.receiver.clone()),
         ];
-        Process::start("target", directory, &settings, &[])
+        simulator("target", directory, &settings)
     }
 
     /// Has the simulated source send one event, and waits for its end.
@@ -171,7 +171,7 @@ impl System {
             ("SOURCE_RECORD_FILE", record.display().to_string()),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", jaeger.receiver.clone()),
         ];
-        let _source = Process::start("source", directory, &settings, &[]);
+        let _source = simulator("source", directory, &settings);
         let mut line = None;
         until("the source has sent its event", async || {
             let written = std::fs::read_to_string(&record).unwrap_or_default();

@@ -28,6 +28,8 @@ mod prepare;
 #[cfg(test)]
 mod rolling;
 #[cfg(test)]
+mod simulators;
+#[cfg(test)]
 mod spool;
 #[cfg(test)]
 mod support;

@@ -103,6 +103,11 @@ impl Drop for Process {
     }
 }
 
+/// Starts a simulator alone.
+pub(crate) fn simulator(name: &'static str, directory: &Path, settings: &[(&str, String)]) -> Process {
+    Process::start_of(&binary("events-proxy"), name, directory, (settings, &[name]))
+}
+
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
     chaos::process::free_port().unwrap()

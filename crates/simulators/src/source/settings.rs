@@ -25,7 +25,7 @@ struct Credentials {
 ///
 /// # Errors
 /// With every mistake at once.
-pub fn read(mut environment: Environment) -> Result<Options, Mistakes> {
+pub(crate) fn read(mut environment: Environment) -> Result<Options, Mistakes> {
     let standard = Options::default();
     let credentials = credentials(&mut environment);
     let options = Options {

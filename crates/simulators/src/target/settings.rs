@@ -17,7 +17,7 @@ const PORT: u16 = 4_001;
 ///
 /// # Errors
 /// With every mistake at once.
-pub fn read(mut environment: Environment) -> Result<(SocketAddr, Options), Mistakes> {
+pub(crate) fn read(mut environment: Environment) -> Result<(SocketAddr, Options), Mistakes> {
     let standard = Options::default();
     let address = address(&mut environment);
     let interval = environment.value("TARGET_SERVICE_RATE_LIMIT_INTERVAL_MS", 1..=86_400_000).map(Duration::from_millis);

@@ -1,5 +1,4 @@
-//! The simulators over real HTTP on loopback: the target in this process, the source against a small API made for it, and
-//! both as programs of their own.
+//! The simulators over real HTTP on loopback: the target in this process, the source against a small API made for it.
 
 #[cfg(test)]
 mod http;
@@ -9,5 +8,3 @@ mod api;
 mod target;
 #[cfg(test)]
 mod source;
-#[cfg(test)]
-mod programs;
