@@ -1,4 +1,4 @@
-//! The checks of this repository that need parsing, and the pages that are generated: `cargo xtask check | reference`.
+//! The checks of this repository that need parsing, and the pages that are generated: `cargo xtask check | reference | figures`.
 //!
 //! Each check returns every finding at once, as `path: what is wrong`; one finding fails the run.
 
@@ -6,6 +6,7 @@ mod arrows;
 mod citations;
 mod dependencies;
 mod errors;
+mod figures;
 mod links;
 mod metrics;
 mod reference;
@@ -21,20 +22,32 @@ use anyhow::{Context, bail};
 /// What a check found: one line each, naming the file and what to do.
 type Findings = Vec<String>;
 
+/// The commands.
+const COMMANDS: [&str; 3] = ["check", "reference", "figures"];
+
 /// Runs the named command.
 fn main() -> anyhow::Result<ExitCode> {
     let command = std::env::args().nth(1);
     match command.as_deref() {
-        Some("check") => check(&root()?),
-        Some("reference") => reference::write(&root()?).and_then(|()| metrics::write(&root()?)).map(|()| ExitCode::SUCCESS),
-        Some(other) => bail!("unknown command `{other}`; there are: check, reference"),
-        None => bail!("say a command; there are: check, reference"),
+        Some("check") => return check(&root()?),
+        Some("reference") => write(&root()?)?,
+        Some("figures") => figures::print(&root()?)?,
+        Some(other) => bail!("unknown command `{other}`; there are: {}", COMMANDS.join(", ")),
+        None => bail!("say a command; there are: {}", COMMANDS.join(", ")),
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes every page that is generated.
+fn write(root: &Path) -> anyhow::Result<()> {
+    reference::write(root)?;
+    figures::write(root)?;
+    metrics::write(root)
 }
 
 /// Runs every check and prints what each found.
 fn check(root: &Path) -> anyhow::Result<ExitCode> {
-    let checks: [(&str, Findings); 8] = [
+    let checks: [(&str, Findings); 9] = [
         ("stage chain", stages::check(root)?),
         ("crate arrows", arrows::check(root)?),
         ("shape of files", shape::check(root)?),
@@ -43,6 +56,7 @@ fn check(root: &Path) -> anyhow::Result<ExitCode> {
         ("reasons for dependencies", dependencies::check(root)?),
         ("codes of errors", errors::check(root)?),
         ("reference of settings", reference::check(root)?),
+        ("figures of the code", figures::check(root)?),
     ];
     let mut out = io::stdout().lock();
     let mut clean = true;
