@@ -1,6 +1,6 @@
 # The commands of this repository. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench chaos chaos-dispatch simulate fuzz images pictures test-upgrade check-shipping check-http check-cluster up down
+.PHONY: help run test lint bench scale chaos chaos-dispatch simulate fuzz images pictures test-upgrade check-shipping check-http check-cluster up down
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -23,6 +23,10 @@ lint: ## check format, lints, structure and dependencies
 bench: ## print what accepting and delivering events costs, beside bare handlers (PARTS="accept backlog traces recovery deliver", or some of them)
 	cargo build --release --workspace --bin events-proxy --bin ingest --example bench
 	target/release/examples/bench $(PARTS)
+
+scale: ## print what dispatchers deliver under several limits, and what a pod uses at 500 events/s
+	cargo build --release --workspace --bin ingest --bin dispatcher --example scale
+	infra/dev/services run -- target/release/examples/scale
 
 chaos: ## break brokers, database, disk and processes under load, and check that every 202 was kept (CHAOS="--help" tells more)
 	cargo build --release --workspace
