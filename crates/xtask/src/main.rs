@@ -1,9 +1,11 @@
-//! The checks of this repository that need parsing, and the pages that are generated: `cargo xtask check | reference | figures`.
+//! The checks of this repository that need parsing, and the pages that are generated: `cargo xtask check | reference | figures |
+//! commands`.
 //!
 //! Each check returns every finding at once, as `path: what is wrong`; one finding fails the run.
 
 mod arrows;
 mod citations;
+mod commands;
 mod dependencies;
 mod errors;
 mod figures;
@@ -23,15 +25,16 @@ use anyhow::{Context, bail};
 type Findings = Vec<String>;
 
 /// The commands.
-const COMMANDS: [&str; 3] = ["check", "reference", "figures"];
+const COMMANDS: [&str; 4] = ["check", "reference", "figures", "commands"];
 
 /// Runs the named command.
 fn main() -> anyhow::Result<ExitCode> {
-    let command = std::env::args().nth(1);
-    match command.as_deref() {
+    let mut arguments = std::env::args().skip(1);
+    match arguments.next().as_deref() {
         Some("check") => return check(&root()?),
         Some("reference") => write(&root()?)?,
         Some("figures") => figures::print(&root()?)?,
+        Some("commands") => commands::print(&root()?, &arguments.next().unwrap_or_default())?,
         Some(other) => bail!("unknown command `{other}`; there are: {}", COMMANDS.join(", ")),
         None => bail!("say a command; there are: {}", COMMANDS.join(", ")),
     }
@@ -47,12 +50,13 @@ fn write(root: &Path) -> anyhow::Result<()> {
 
 /// Runs every check and prints what each found.
 fn check(root: &Path) -> anyhow::Result<ExitCode> {
-    let checks: [(&str, Findings); 9] = [
+    let checks: [(&str, Findings); 10] = [
         ("stage chain", stages::check(root)?),
         ("crate arrows", arrows::check(root)?),
         ("shape of files", shape::check(root)?),
         ("links of documents", links::check(root)?),
         ("cited tests", citations::check(root)?),
+        ("commands in documents", commands::check(root)?),
         ("reasons for dependencies", dependencies::check(root)?),
         ("codes of errors", errors::check(root)?),
         ("reference of settings", reference::check(root)?),

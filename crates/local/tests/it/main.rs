@@ -8,6 +8,8 @@ mod command_line;
 #[cfg(test)]
 mod console;
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod embedded;
 #[cfg(test)]
 mod idle;
