@@ -18,6 +18,8 @@ mod jaeger;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod noise;
+#[cfg(test)]
 mod owners;
 #[cfg(test)]
 mod operator;
