@@ -1,10 +1,15 @@
 //! Calls of servers that answer in every bad way, over real sockets.
 
+use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use events_proxy_core::{Event, Outcome, SourceId, TraceContext};
 use reqwest::header::HeaderValue;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -79,11 +84,11 @@ fn calling(url: String, authorization: Option<&'static str>) -> Graphql {
 }
 
 /// Answers one call with this, and tells the head of the request.
-async fn heard(listener: TcpListener, answer: String) -> String {
+async fn heard(listener: TcpListener, answer: impl AsRef<[u8]>) -> String {
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut request = [0; 4_096];
     let read = stream.read(&mut request).await.unwrap();
-    stream.write_all(answer.as_bytes()).await.unwrap();
+    stream.write_all(answer.as_ref()).await.unwrap();
     String::from_utf8_lossy(&request[..read]).to_lowercase()
 }
 
@@ -165,6 +170,71 @@ async fn a_target_that_nobody_is_at_was_surely_not_reached() {
     serving.shutdown().await;
     let verdict = order(&target(address), "e-1", false).await;
     assert_eq!((verdict.outcome, verdict.status), (Outcome::Unavailable, None));
+}
+
+/// A certificate that no authority has signed, and its key: of nobody, made for this test.
+const CERTIFICATE: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBkDCCATagAwIBAgIUBn0FRxTSRDqhrvjbDiNND/DbvkswCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJMTI3LjAuMC4xMCAXDTI2MTEyNzAwNDU1NloYDzIxMjYxMTAz
+MDA0NTU2WjAUMRIwEAYDVQQDDAkxMjcuMC4wLjEwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAS1kX5Omp9Xr4X7+kHqVeC61nnwhQiijQ0KYnkrRdj4nYNgHwU2sw0S
++m/UhcXrMPV/mmkOUQC38VDLN23NWPG5o2QwYjAdBgNVHQ4EFgQUnPJlZ+zCWpQ2
+cGlGEEudNy0tirAwHwYDVR0jBBgwFoAUnPJlZ+zCWpQ2cGlGEEudNy0tirAwDwYD
+VR0TAQH/BAUwAwEB/zAPBgNVHREECDAGhwR/AAABMAoGCCqGSM49BAMCA0gAMEUC
+IQCrTQ8u/sdnmHTDqVYls1C7uUVj8lw6fww/AB7zoSUl7wIgX4jv7Auv3ZzrcrMD
+W0w/y+GHwhRz42o0VmDvSoalywQ=
+-----END CERTIFICATE-----
+";
+/// The key.
+const KEY: &str = "\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgUrd6bSRkAvkOdmoF
+1+msb7QYx3GkVlktn9KtYyO1UJ6hRANCAAS1kX5Omp9Xr4X7+kHqVeC61nnwhQii
+jQ0KYnkrRdj4nYNgHwU2sw0S+m/UhcXrMPV/mmkOUQC38VDLN23NWPG5
+-----END PRIVATE KEY-----
+";
+
+/// Serves one connection by TLS with that certificate, and would say this; tells where.
+fn serve_untrusted(answer: &'static str) -> SocketAddr {
+    chassis::tls::install();
+    let (chain, key) = (CertificateDer::from_pem_slice(CERTIFICATE.as_bytes()), PrivateKeyDer::from_pem_slice(KEY.as_bytes()));
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![chain.unwrap()], key.unwrap()).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut stream = StreamOwned::new(ServerConnection::new(Arc::new(config)).unwrap(), listener.accept().unwrap().0);
+        // Whoever trusts it is answered; the other way it ends here.
+        if stream.read(&mut [0; 4_096]).is_ok_and(|read| read > 0) {
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_is_not_trusted_and_nothing_is_told_to_it() {
+    let address = serve_untrusted("HTTP/1.1 200 OK\r\nContent-Length: 38\r\n\r\n{\"data\":{\"processEvent\":{\"id\":\"e-1\"}}}");
+    let verdict = order(&calling(format!("https://{address}/graphql"), None), "e-1", false).await;
+    assert_eq!((verdict.outcome, verdict.status), (Outcome::Unavailable, None), "{}", verdict.detail);
+    assert!(verdict.detail.contains("certificate"), "{}", verdict.detail);
+}
+
+#[tokio::test]
+async fn a_packed_answer_that_nobody_asked_for_is_not_unpacked() {
+    /// `{"data":{"processEvent":{"id":"e-1"}}}` by gzip.
+    const PACKED: [u8; 55] = [
+        0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0xab, 0x56, 0x4a, 0x49, 0x2c, 0x49, 0x54, 0xb2, 0xaa, 0x56, 0x2a, 0x28,
+        0xca, 0x4f, 0x4e, 0x2d, 0x2e, 0x76, 0x2d, 0x4b, 0xcd, 0x2b, 0x01, 0xf1, 0x33, 0x53, 0x94, 0xac, 0x94, 0x52, 0x75, 0x0d, 0x95, 0x6a,
+        0x6b, 0x6b, 0x01, 0x6c, 0x8c, 0x21, 0x93, 0x26, 0x00, 0x00, 0x00,
+    ];
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = target(listener.local_addr().unwrap());
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", PACKED.len());
+    let answer = [head.as_bytes(), &PACKED].concat();
+    let (request, verdict) = tokio::join!(heard(listener, answer), order(&target, "e-1", false));
+    assert!(!request.contains("accept-encoding"), "{request}");
+    assert_eq!((verdict.outcome, verdict.status), (Outcome::Unknown, Some(200)), "{}", verdict.detail);
 }
 
 #[tokio::test]

@@ -5,14 +5,17 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth::operator::{Account, Role};
+use auth::password::{COST_MIN, Passwords};
 use broker::{Publisher, memory};
-use chassis::admin::Readiness;
+use chassis::admin::{self, Admin, Readiness};
 use chassis::clock::{Clock, SystemClock};
-use chassis::lifecycle::Tasks;
+use chassis::lifecycle::{OnFailure, Tasks};
 use chassis::metrics::Registry;
 use events_proxy_core::envelope::Record;
-use events_proxy_core::{DeadReason, Envelope, Event, SourceId, TraceContext};
+use events_proxy_core::{DeadReason, Envelope, Event, EventId, SourceId, State, TraceContext};
 use secrecy::SecretString;
+use serde_json::{Value, json};
 use simulators::target::{Failure, Options, Outcome, Target};
 use storage::{Beat, Member, Store};
 use tokio::time::Instant;
@@ -47,8 +50,14 @@ impl Ground {
 
     /// Starts a dispatcher of that name.
     fn start(&self, name: &str, order: Order) -> (Running, Readiness) {
-        let readiness = Readiness::new();
-        let parts = Parts {
+        let parts = self.parts(name, order);
+        let readiness = parts.readiness.clone();
+        (start(parts, &Tasks::new()).unwrap().0, readiness)
+    }
+
+    /// What it stands on.
+    fn parts(&self, name: &str, order: Order) -> Parts {
+        Parts {
             settings: settings(&format!("http://{}/graphql", self.target.address()), order),
             store: self.store.clone(),
             subscriber: Arc::new(self.topic.clone()),
@@ -57,9 +66,8 @@ impl Ground {
             retention: None,
             clock: Arc::new(SystemClock),
             registry: self.registry.clone(),
-            readiness: readiness.clone(),
-        };
-        (start(parts, &Tasks::new()).unwrap().0, readiness)
+            readiness: Readiness::new(),
+        }
     }
 
     /// Publishes events of a source.
@@ -147,6 +155,104 @@ async fn records_that_are_no_events_of_ours_are_dead_and_the_partition_goes_on()
         assert_eq!((letter.reason, &letter.record, &letter.event_id), (DeadReason::Undecodable, record, &None));
     }
     running.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_record_that_reads_well_is_the_event_of_its_source_header_and_its_payload() {
+    let ground = Ground::new(Options::default()).await;
+    let mut foreign = record("shop", "payload");
+    foreign.key = b"bank\0key".to_vec();
+    foreign.headers.insert("event-id".to_owned(), b"header".to_vec());
+    foreign.headers.insert("written-by".to_owned(), b"somebody else".to_vec());
+    ground.topic.publish(0, &[foreign]).await.unwrap();
+    let (running, _) = ground.start("one", Order::None);
+    until("it is settled", async || running.committed().get(&0) == Some(&1)).await;
+    let arrivals = ground.target.arrivals();
+    assert_eq!(arrivals.iter().map(|arrival| arrival.id.as_deref()).collect::<Vec<_>>(), [Some("payload")]);
+    for (source, id, known) in [("shop", "payload", true), ("bank", "payload", false), ("shop", "header", false), ("bank", "key", false)] {
+        let row = ground.store.event(&SourceId::new(source), &EventId::new(id)).await.unwrap();
+        assert_eq!(row.map(|row| row.state), known.then_some(State::Delivered), "{source} {id}");
+    }
+    running.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_ends_before_what_was_settled_stands_and_the_replica_is_not_ready() {
+    let mut ground = Ground::new(Options::default()).await;
+    ground.publish("shop", 0..5).await;
+    let (first, _) = ground.start("one", Order::None);
+    until("everything is settled", async || first.committed().get(&0) == Some(&5)).await;
+    first.stop(Duration::from_secs(5)).await;
+    ground.topic = memory::Topic::new(1);
+    ground.publish("bank", 0..2).await;
+    let tasks = Tasks::new();
+    let (second, private) = office(ground.parts("two", Order::None), &[], &tasks).await;
+    until("it says that the topic is another one", async || {
+        let report = asked(&private, "/health/ready", None).await.1;
+        let topic = report["conditions"].as_array().into_iter().flatten().find(|condition| condition["name"] == "topic").cloned();
+        topic.is_some_and(|topic| topic["ready"] == false && topic["reason"].as_str().is_some_and(|reason| reason.contains("5")))
+    })
+    .await;
+    assert_eq!((second.committed().get(&0), ground.target.numbers().distinct), (Some(&5), 5), "something was settled over it");
+    second.stop(Duration::from_secs(5)).await;
+    tasks.stop(Duration::from_secs(5)).await;
+}
+
+/// Starts a dispatcher with operators of these names; tells where they ask.
+async fn office(mut parts: Parts, operators: &[&str], tasks: &Tasks) -> (Running, String) {
+    let secret_hash = Passwords::new(1, 1, COST_MIN).hash(&SecretString::from("a secret")).await.unwrap();
+    let account = |name: &&str| Account { name: (*name).to_owned(), secret_hash: secret_hash.clone(), role: Role::Operator };
+    parts.settings.operator.accounts = operators.iter().map(account).collect();
+    let (registry, readiness) = (parts.registry.clone(), parts.readiness.clone());
+    let (running, routes) = start(parts, tasks).unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (admin, stop) = (Admin { registry, readiness, routes }, tasks.stopping());
+    tasks.spawn("admin", OnFailure::StopProcess, async move { Ok(admin::serve(listener, admin, stop).await?) });
+    (running, format!("http://{address}"))
+}
+
+/// What is answered at a path, to whoever has that token, or to one who signs in.
+async fn asked(private: &str, path: &str, token: Option<&str>) -> (u16, Value) {
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
+    let request = match (path, token) {
+        ("/operator/sessions", _) => client.post(format!("{private}{path}")).json(&json!({ "name": "vera", "secret": "a secret" })),
+        (_, Some(token)) => client.get(format!("{private}{path}")).bearer_auth(token),
+        (_, None) => client.get(format!("{private}{path}")),
+    };
+    let answer = request.send().await.unwrap();
+    let (status, retry) = (answer.status().as_u16(), answer.headers().contains_key("retry-after"));
+    assert!(retry || status != 503 || !path.starts_with("/operator"), "nobody is told when to come again");
+    (status, answer.json().await.unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_operator_is_named_nobody_signs_in() {
+    let (ground, tasks) = (Ground::new(Options::default()).await, Tasks::new());
+    let (running, private) = office(ground.parts("one", Order::None), &[], &tasks).await;
+    let (status, problem) = asked(&private, "/operator/sessions", None).await;
+    assert_eq!((status, &problem["code"]), (403, &json!("no_operators")));
+    running.stop(Duration::from_secs(5)).await;
+    tasks.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_is_told_that_the_storage_does_not_answer() {
+    let (ground, tasks) = (Ground::new(Options::default()).await, Tasks::new());
+    // Nobody listens there.
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+    let url = format!("postgres://nobody:nothing@127.0.0.1:{port}/events");
+    let options = storage::Options { url, max_connections: 1, acquire_timeout: MILLI * 200 };
+    let parts = Parts { store: Store::connect(&options).await.unwrap(), ..ground.parts("one", Order::None) };
+    let (running, private) = office(parts, &["vera"], &tasks).await;
+    let (status, session) = asked(&private, "/operator/sessions", None).await;
+    assert_eq!(status, 201, "{session}");
+    for path in ["/operator/events", "/operator/events/shop/order-1", "/operator/dead", "/operator/replays", "/operator/partitions"] {
+        let (status, problem) = asked(&private, path, session["token"].as_str()).await;
+        assert_eq!((status, &problem["code"]), (503, &json!("storage_unavailable")), "{path}");
+    }
+    running.stop(Duration::from_secs(5)).await;
+    tasks.stop(Duration::from_secs(5)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use chassis::settings::Settings;
+use events_proxy_core::{Envelope, Event, Moment, SourceId, TraceContext};
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::raw::{heard, said};
-use crate::support::{AUTH_ID, Ingest, SECRET, event};
+use crate::support::{AUTH_ID, Ingest, SECRET, event, until};
 
 #[tokio::test]
 async fn connections_that_say_nothing_or_half_a_head_cost_others_nothing_and_are_closed() {
@@ -153,4 +154,52 @@ fn unsafe_pairs_of_settings_are_refused() {
         assert_eq!(read.spool_must_last, durability != "broker");
         reader.finish().unwrap();
     }
+}
+
+#[test]
+fn proxies_that_are_no_blocks_are_refused_with_the_settings() {
+    for proxies in ["somewhere", "10.0.0.0/33", "10.0.0.0/8, proxy.example", "fe80::/129"] {
+        let mut reader = Settings::from_pairs([("CLIENT_IP_TRUSTED_PROXIES", proxies)]).reader();
+        let read = ingest::settings::Settings::read(&mut reader);
+        let mistakes = reader.finish().expect_err(proxies);
+        assert!(read.is_none() && mistakes.iter().any(|mistake| mistake.key() == "CLIENT_IP_TRUSTED_PROXIES"), "{mistakes}");
+    }
+}
+
+#[tokio::test]
+async fn a_spool_in_memory_stops_the_start_in_production_unless_the_broker_alone_vouches() {
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    assert!(broker::log::is_in_memory(memory.path()), "/dev/shm is a disk here");
+    let spool = memory.path().join("spool").display().to_string();
+    let production = [
+        ("ENVIRONMENT_PROFILE", "production"),
+        ("AUTH_ACCESS_TOKEN_SECRET", "b1946ac92492d2347c6235b4d2611184"),
+        ("QUEUE_TYPE", "Kafka"),
+        ("SPOOL_DIR", spool.as_str()),
+    ];
+    for (durability, starts) in [("volume", false), ("both", false), ("broker", true)] {
+        let settings = [&production[..], &[("ACCEPT_DURABILITY", durability)]].concat();
+        let begun = Ingest::begin("sqlite::memory:".to_owned(), &settings).await;
+        assert_eq!(begun.is_ok(), starts, "{durability}");
+        match begun {
+            Ok(ingest) => drop(ingest.stop().await),
+            Err(refused) => assert!(format!("{refused:#}").contains("memory"), "{refused:#}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_another_hand_wrote_into_the_spool_with_good_checksums_is_published_as_it_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = directory.path().join("spool");
+    let log = broker::log::Log::open(&spool, &broker::log::Options::default()).unwrap();
+    let trace = TraceContext::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", None).unwrap();
+    let event = Event::judge(event("foreign").to_string().as_bytes()).unwrap();
+    let envelope = Envelope { source_id: SourceId::new("source-2"), event, received_at: Moment::from_micros(0), trace };
+    log.append([envelope.encode().unwrap()]).await.unwrap();
+    drop(log);
+    until("the log is closed", async || !broker::log::offline::is_in_use(&spool)).await;
+    let ingest = Ingest::start(&[("SPOOL_DIR", spool.to_str().unwrap())]).await;
+    until("it is on the topic", async || !ingest.published().await.is_empty()).await;
+    assert_eq!(ingest.published().await, [envelope]);
 }

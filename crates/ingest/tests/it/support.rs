@@ -99,6 +99,11 @@ impl Ingest {
 
     /// Starts one whose storage is at this URL, whether anybody answers there or not.
     pub(crate) async fn with_storage(url: String, settings: &[(&str, &str)]) -> Self {
+        Self::begin(url, settings).await.unwrap()
+    }
+
+    /// The same, where the start may be refused.
+    pub(crate) async fn begin(url: String, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         chassis::tls::install();
         let directory = tempfile::tempdir().unwrap();
         let secret_hash = bcrypt::hash(SECRET, 4).unwrap();
@@ -126,9 +131,9 @@ impl Ingest {
             readiness: Readiness::new(),
         };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let running = ingest::stack::start(parts, listener, &tasks).unwrap();
+        let running = ingest::stack::start(parts, listener, &tasks)?;
         let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
-        Self { running, clock, topic, broker, store, secret_hash, registry, client, tasks, _directory: directory }
+        Ok(Self { running, clock, topic, broker, store, secret_hash, registry, client, tasks, _directory: directory })
     }
 
     /// Tells a token of the first account for whoever knows the key, without a log-in.

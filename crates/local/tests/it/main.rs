@@ -26,6 +26,8 @@ mod operator;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod separate;
 #[cfg(test)]
 mod prepare;

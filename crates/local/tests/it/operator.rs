@@ -88,7 +88,7 @@ impl Proxy {
     }
 
     /// A page as a signed-in browser sees it.
-    async fn page(&self, token: &str, path: &str) -> String {
+    pub(crate) async fn page(&self, token: &str, path: &str) -> String {
         let cookie = format!("events-proxy-operator={token}");
         self.client.get(format!("{}{path}", self.private)).header("cookie", cookie).send().await.unwrap().text().await.unwrap()
     }
