@@ -117,7 +117,24 @@ impl DeadReason {
 
 #[cfg(test)]
 mod tests {
-    use super::{DeadReason, Outcome};
+    use std::time::Duration;
+
+    use super::{Attempt, DeadReason, Outcome};
+    use crate::Moment;
+
+    #[test]
+    fn a_call_was_over_when_its_time_had_passed() {
+        let attempt = Attempt {
+            number: 1,
+            started_at: Moment::from_micros(7_000_000),
+            duration_us: 250_000,
+            outcome: Outcome::Unavailable,
+            status: Some(503),
+            detail: "busy".to_owned(),
+        };
+        assert_eq!(attempt.duration(), Duration::from_millis(250));
+        assert_eq!(attempt.ended_at(), Moment::from_micros(7_250_000));
+    }
 
     #[test]
     fn words_and_json_agree() {

@@ -179,6 +179,58 @@ mod tests {
         }
     }
 
+    /// A record with these headers and nothing else.
+    fn headed(headers: &[(&str, &[u8])]) -> Record {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
+        Record { headers, ..Record::default() }
+    }
+
+    #[test]
+    fn the_key_is_source_and_event_with_a_nul_between() {
+        assert_eq!(envelope("a-1", "nn", "b", 1).encode().unwrap().key, b"shop\0a-1");
+    }
+
+    #[test]
+    fn a_header_that_is_missing_or_says_nothing_is_none() {
+        assert_eq!(headed(&[("a", b"b")]).text("a"), Some("b"));
+        assert_eq!((headed(&[("a", b"\xff")]).text("a"), headed(&[]).text("a")), (None, None));
+        assert_eq!(headed(&[("accepted-at", b"17")]).accepted_at(), Some(Moment::from_micros(17)));
+        assert_eq!((headed(&[("accepted-at", b"soon")]).accepted_at(), headed(&[]).accepted_at()), (None, None));
+    }
+
+    #[test]
+    fn a_replay_takes_the_place_of_the_one_before_and_leaves_the_rest() {
+        let trace = |digit: &str| TraceContext::parse(&format!("00-{}-{}-01", digit.repeat(32), digit.repeat(16)), None);
+        let good = envelope("a", "nn", "b", 1).encode().unwrap();
+        let mut record = good.clone();
+        assert_eq!(record.replayed_in(), None);
+        for replay in [trace("1"), trace("2"), None] {
+            record.note_replay(replay.as_ref());
+            assert_eq!(record.replayed_in(), replay);
+        }
+        assert!(record == good);
+    }
+
+    #[test]
+    fn the_trace_of_a_record_is_told_only_where_somebody_records_it() {
+        let sent = envelope("a", "nn", "b", 1);
+        let mut record = sent.encode().unwrap();
+        assert_eq!(record.recorded_trace(), Some(sent.trace));
+        for flags in ["00", "02"] {
+            let parent = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
+            record.headers.insert("traceparent".to_owned(), parent.into_bytes());
+            assert_eq!(record.recorded_trace(), None, "{flags}");
+        }
+    }
+
+    #[test]
+    fn a_record_counts_by_all_its_bytes_and_shows_none_of_them() {
+        let record = Record { key: b"shop".to_vec(), payload: b"s3cret".to_vec(), ..headed(&[("a", b"bcd"), ("ef", b"g")]) };
+        assert_eq!(record.bytes(), 4 + 6 + 1 + 3 + 2 + 1);
+        let told = format!("{record:?}");
+        assert!(told.contains("17") && !told.contains("s3cret"), "{told}");
+    }
+
     #[test]
     fn each_broken_part_is_named() {
         let good = envelope("a", "nn", "b", 1).encode().unwrap();

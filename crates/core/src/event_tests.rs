@@ -60,6 +60,20 @@ fn every_mistake_is_listed_at_once() {
 }
 
 #[test]
+fn a_mistake_is_told_in_words_that_help_to_mend_it() {
+    let told = |bytes: &[u8]| Event::judge(bytes).unwrap_err().to_string();
+    assert_eq!(
+        told(br#"{"name":7,"body":"","timestamp":"yesterday"}"#),
+        "`id` is missing, `name` must be a string, `timestamp` must be an RFC 3339 date and time, or epoch milliseconds, \
+         `body` length is lower than 1"
+    );
+    assert!(told(br#"{"id":"a","name":"nn","body":"b"}"#).starts_with("`timestamp` is missing"));
+    assert!(told(&body("\"a\\u0007\"", "\"nn\"", "\"b\"", "1")).starts_with("`id` must hold printable characters only"));
+    let wrong = serde_json::from_str::<Timestamp>("true").unwrap_err().to_string();
+    assert!(wrong.contains("expected an RFC 3339 date and time, or epoch milliseconds"), "{wrong}");
+}
+
+#[test]
 fn what_is_no_object_says_so() {
     for bytes in [
         &b""[..],
@@ -86,7 +100,8 @@ fn bounds_count_characters_not_bytes() {
 #[test]
 fn the_body_never_reaches_a_log_by_debug() {
     let event = Event::judge(&body("\"i\"", "\"nn\"", "\"s3cret\"", "1")).unwrap();
-    assert!(!format!("{event:?}").contains("s3cret"));
+    let told = format!("{event:?}");
+    assert!(told.contains("\"i\"") && !told.contains("s3cret"), "{told}");
 }
 
 proptest! {

@@ -13,3 +13,11 @@ pub fn of(bytes: &[u8]) -> String {
     push(&mut text, bytes);
     text
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_byte_is_two_lower_case_digits() {
+        assert_eq!(super::of(&[0x00, 0x09, 0x0a, 0x10, 0x9f, 0xff]), "00090a109fff");
+    }
+}

@@ -67,3 +67,23 @@ macro_rules! text_id {
 }
 text_id!(EventId);
 text_id!(SourceId);
+
+#[cfg(test)]
+mod tests {
+    use super::{ID_CHARS_MAX, SourceId};
+
+    #[test]
+    fn an_account_has_a_name_in_bounds_that_is_no_path() {
+        let longest = "ä".repeat(ID_CHARS_MAX);
+        for (name, good) in [
+            ("shop", true),
+            (longest.as_str(), true),
+            (format!("{longest}a").as_str(), false),
+            ("", false),
+            ("shop\n", false),
+            ("shop/eu", false),
+        ] {
+            assert_eq!(SourceId::new(name).names_an_account(), good, "{name:?}");
+        }
+    }
+}

@@ -96,7 +96,7 @@ impl fmt::Display for TraceContext {
 mod tests {
     use proptest::prelude::*;
 
-    use super::TraceContext;
+    use super::{TRACESTATE_BYTES_MAX, TraceContext};
 
     const VALID: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -108,6 +108,20 @@ mod tests {
         assert_eq!(context.clone().left_out().traceparent(), VALID.replace("-01", "-00"));
         let unsampled = TraceContext::parse(&VALID.replace("-01", "-02"), None).unwrap();
         assert!(context.is_sampled() && !unsampled.is_sampled());
+        assert!(TraceContext::parse(&VALID.replace("-01", "-03"), None).unwrap().is_sampled(), "the other flags say nothing of it");
+        assert_eq!(context.to_string(), VALID);
+    }
+
+    #[test]
+    fn a_later_version_may_say_more_and_is_carried_on_as_ours() {
+        let later = VALID.replace("00-0af", "cc-0af") + "-what-the-future-brings";
+        assert_eq!(TraceContext::parse(&later, None).unwrap().traceparent(), VALID);
+    }
+
+    #[test]
+    fn a_tracestate_of_the_greatest_length_is_carried_on() {
+        let longest = "x".repeat(TRACESTATE_BYTES_MAX);
+        assert_eq!(TraceContext::parse(VALID, Some(&longest)).unwrap().tracestate(), Some(longest.as_str()));
     }
 
     #[test]
@@ -121,6 +135,12 @@ mod tests {
             "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-zz",
+            "0g-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b716920333g-01",
+            "cc0-af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "cc-0af7651916cd43dd8448eb211c80319-cb7ad6b7169203331-01",
+            "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b716920333-101",
+            "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1",
         ] {
             assert_eq!(TraceContext::parse(forged, None), None, "{forged}");
         }

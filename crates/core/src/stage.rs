@@ -77,7 +77,7 @@ mod tests {
     fn the_path_order_is_the_declared_order() {
         assert!(Stage::ALL.is_sorted());
         assert_eq!(
-            Stage::ALL.map(Stage::as_str).join(" → "),
+            Stage::ALL.map(|stage| stage.to_string()).join(" → "),
             "receive → authenticate → validate → accept → publish → consume → enrich → pace → deliver → settle"
         );
     }

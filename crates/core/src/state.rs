@@ -91,6 +91,12 @@ mod tests {
         for state in State::ALL {
             assert_eq!(State::parse(state.as_str()), Some(state));
             assert_eq!(State::from_rank(state.rank()), Some(state));
+            assert_eq!(state.to_string(), state.as_str());
         }
+    }
+
+    #[test]
+    fn a_path_ends_with_the_target_or_with_giving_up() {
+        assert_eq!(State::ALL.map(State::is_final), [false, false, false, true, true]);
     }
 }
