@@ -1,6 +1,6 @@
 # The commands of this repository. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench scale chaos chaos-dispatch simulate fuzz images pictures test-upgrade check-shipping check-http check-cluster up down
+.PHONY: help run test lint bench scale chaos chaos-dispatch simulate fuzz coverage images pictures test-upgrade check-shipping check-http check-cluster up down
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -41,6 +41,9 @@ simulate: ## let simulated dispatchers stall, die and wake, by 50,000 seeds (SEE
 
 fuzz: ## feed the readers of foreign input what a fuzzer makes up, 60 s each (SECONDS=… and TARGETS="event log" for others)
 	infra/check/fuzz $(SECONDS) $(TARGETS)
+
+coverage: ## print how much of the code the tests run (PACKAGES="events-proxy-core" for some packages, without services)
+	infra/check/coverage $(PACKAGES)
 
 up: ## keep Kafka and PostgreSQL running for development
 	infra/dev/services up
