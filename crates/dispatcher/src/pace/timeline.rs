@@ -177,7 +177,7 @@ impl Timeline {
             let offset = period * u128::from(number) / u128::from(self.limit.requests.max(1));
             let slot = Held { at: first.saturating_add(i64::try_from(offset).unwrap_or(i64::MAX)), pushed: self.pushed };
             let late = self.bearings.local(slot.at).map_or(0, |(earliest, _)| ended - earliest);
-            if late > signed(self.limit.guard) / 2 && late - signed(self.limit.guard) / 2 >= self.distance() {
+            if late - signed(self.limit.guard) / 2 >= self.distance() {
                 received.late += 1;
             } else {
                 self.hand.push_back(slot);

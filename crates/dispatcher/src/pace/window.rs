@@ -60,8 +60,8 @@ impl Window {
         if self.total == 0 {
             return None;
         }
-        let parts = self.oldest..=self.oldest + PARTS + FUTURE + 2;
-        let first = parts.into_iter().find(|part| self.count(*part).is_some_and(|count| *count > 0))?;
+        let mut ring = (self.oldest..).take(self.counts.len());
+        let first = ring.find(|part| self.count(*part).is_some_and(|count| *count > 0))?;
         Some((first + 1) * self.part + self.interval)
     }
 
