@@ -142,3 +142,30 @@ pub fn limit(requests: u32, interval: Duration) -> Result<Limit, Unkeepable> {
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{limit, per_second};
+
+    #[test]
+    fn so_much_of_an_interval_is_kept_free() {
+        for (millis, guard) in [(10_000, 120), (1_000, 12), (500, 6), (100, 4), (1, 4)] {
+            assert_eq!(limit(7, Duration::from_millis(millis)).unwrap().guard, Duration::from_millis(guard), "{millis} ms");
+        }
+    }
+
+    #[test]
+    fn a_limit_of_nothing_or_of_no_time_cannot_be_kept() {
+        let told = limit(0, Duration::from_secs(1)).unwrap_err().to_string();
+        assert_eq!(told, "a limit of 0 requests in 1s cannot be kept");
+        assert!(limit(1, Duration::ZERO).is_err());
+    }
+
+    #[test]
+    fn a_limit_is_told_per_second_whatever_its_interval() {
+        let told = |requests, millis| per_second(limit(requests, Duration::from_millis(millis)).unwrap());
+        assert_eq!((told(30, 2_000), told(5, 250), told(10, 1_000)), (15.0, 20.0, 10.0));
+    }
+}

@@ -220,3 +220,66 @@ const fn corrupt(column: &'static str) -> Error {
 fn nanos(time: Duration) -> i64 {
     i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sea_orm::sea_query::Expr;
+    use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+
+    use super::{Column, Entity, Limit, Told, limit};
+    use crate::{Error, Options, Store};
+
+    /// A row whose numbers are all good.
+    const GOOD: Told = Told { slots: [10, 20, 3, 40, 50], limit: [7, 1_000, 12] };
+
+    /// The column that a row is refused for.
+    fn fault(told: Told) -> &'static str {
+        match told.checked() {
+            Err(Error::Corrupt { table: "pace_slot", column }) => column,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_is_refused_by_the_name_of_its_column() {
+        let read = GOOD.checked().unwrap();
+        let limit = Limit { requests: 7, interval: Duration::from_micros(1), guard: Duration::from_nanos(12) };
+        assert_eq!((read.now, read.first, read.slots, read.pushed, read.paused_until), (10, 20, 3, Duration::from_nanos(40), 50));
+        assert_eq!(read.limit, limit);
+        for (at, column) in ["now", "next_slot", "slots", "pushed", "paused_until"].into_iter().enumerate() {
+            let mut told = GOOD;
+            told.slots[at] = -1;
+            assert_eq!(fault(told), column);
+        }
+        for (at, number, column) in
+            [(0, 0, "requests"), (0, -1, "requests"), (0, 1 << 32, "requests"), (1, 0, "interval"), (2, -1, "guard")]
+        {
+            let mut told = GOOD;
+            told.limit[at] = number;
+            assert_eq!(fault(told), column, "{number}");
+        }
+    }
+
+    #[test]
+    fn a_limit_needs_no_guard() {
+        assert_eq!(limit(1, 1, 0).unwrap().period(), Duration::from_nanos(1));
+    }
+
+    #[tokio::test]
+    async fn where_a_limit_changes_the_next_slot_keeps_the_new_distance_from_the_last_one() {
+        let options = Options { url: "sqlite::memory:".to_owned(), max_connections: 1, acquire_timeout: Duration::from_secs(10) };
+        let store = Store::connect(&options).await.unwrap();
+        store.migrate().await.unwrap();
+        let slow = Limit { requests: 10, interval: Duration::from_secs(1), guard: Duration::from_millis(20) };
+        store.configure_limit("target", slow).await.unwrap();
+        let last = 5_000_000_000_i64;
+        let next = Entity::update_many().col_expr(Column::NextSlot, Expr::value(last + 102_000_000)).filter(Column::Target.eq("target"));
+        next.exec(store.writer()).await.unwrap();
+        store.change_limit("target", Limit { requests: 25, ..slow }).await.unwrap();
+        let row = Entity::find_by_id("target").one(store.reader()).await.unwrap().unwrap();
+        // One more, for the distance is no whole number where it is rounded.
+        assert_eq!(row.next_slot, last + 40_800_000 + 1);
+    }
+}

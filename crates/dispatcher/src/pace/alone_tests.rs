@@ -11,6 +11,9 @@ use tokio::time::Instant;
 use super::super::{Pace, limit};
 use super::Alone;
 
+/// A second.
+const SECOND: Duration = Duration::from_secs(1);
+
 /// The most sends in any rolling window, which is open at its end.
 fn worst(sends: &[Instant], window: Duration) -> usize {
     let mut inside = VecDeque::new();
@@ -217,6 +220,84 @@ async fn the_largest_limit_costs_no_more_memory_than_the_smallest() {
         pace.slot().await.answered();
     }
     assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_outlasts_a_change_of_the_limit() {
+    let (pace, began) = (Alone::new(100, SECOND).unwrap(), Instant::now());
+    pace.pause(SECOND * 3).await;
+    pace.change(limit(50, SECOND).unwrap()).unwrap();
+    pace.slot().await.answered();
+    assert!(began.elapsed() >= SECOND * 3, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_from_before_a_change_moves_no_request_of_the_present_limit() {
+    let pace = Alone::new(2, SECOND).unwrap();
+    let former = pace.slot().await;
+    tokio::time::sleep(SECOND * 5).await;
+    pace.change(limit(1, SECOND).unwrap()).unwrap();
+    let began = Instant::now();
+    drop(pace.slot().await);
+    former.answered();
+    drop(pace.slot().await);
+    assert!(began.elapsed() < Duration::from_millis(1_100), "{:?}", began.elapsed());
+}
+
+/// How many of so many attempts that wait are sent at once when nobody runs for that long.
+async fn at_once(waiting: u32, pause: Duration) -> usize {
+    let (pace, mut sending) = (Alone::new(100, SECOND).unwrap(), JoinSet::new());
+    for _ in 0..waiting {
+        let pace = pace.clone();
+        sending.spawn(async move {
+            pace.slot().await.answered();
+            Instant::now()
+        });
+    }
+    tokio::task::yield_now().await;
+    tokio::time::advance(pause).await;
+    let now = Instant::now();
+    sending.join_all().await.into_iter().filter(|sent| *sent == now).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn slots_of_a_quarter_of_the_interval_are_caught_up_with_and_no_more() {
+    let (short, long) = (at_once(90, Duration::from_millis(200)).await, at_once(90, Duration::from_millis(600)).await);
+    assert!((19..=21).contains(&short) && (25..=27).contains(&long), "{short}, {long}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_idle_time_no_more_go_at_once_than_a_fiftieth_of_the_interval_has() {
+    let (pace, mut sent) = (Alone::new(500, SECOND).unwrap(), 0);
+    for _ in 0..3 {
+        tokio::time::sleep(SECOND * 10).await;
+        let asked = Instant::now();
+        while asked == Instant::now() {
+            pace.slot().await.answered();
+            sent += 1;
+        }
+    }
+    assert!((30..=36).contains(&sent), "{sent}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn slots_are_four_thousandths_further_apart_than_the_limit_asks() {
+    let sends = backlog(100, SECOND, SECOND * 10).await.len();
+    assert!((996..=998).contains(&sends), "{sends}");
+}
+
+#[test]
+fn the_credit_covers_a_window_late_by_a_fiftieth_or_one_late_request() {
+    for (requests, credit) in [(100, SECOND * 2), (1, SECOND / 4)] {
+        let mut jitter = super::jitter(limit(requests, SECOND).unwrap());
+        assert_eq!(jitter.spend(SECOND * 60), credit, "{requests}");
+        jitter.earn();
+        assert_eq!(jitter.spend(SECOND * 60), Duration::from_millis(3), "three thousandths of the interval are earned");
+        for _ in 0..16 {
+            jitter.excess(Duration::from_millis(20));
+        }
+        assert_eq!(jitter.excess(Duration::from_millis(21)), Duration::from_millis(5), "and what the slots give away in any case");
+    }
 }
 
 #[test]

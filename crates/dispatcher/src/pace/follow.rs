@@ -40,3 +40,38 @@ pub(super) fn start(pace: Alone, target: &str, store: Store, tasks: &Tasks) {
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use chassis::lifecycle::Tasks;
+    use storage::{Options, Store};
+
+    use super::super::{Alone, Pace, limit};
+
+    /// Waits until something holds, for ten seconds at most.
+    async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+        for _ in 0..200 {
+            if holds().await {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("still not: {what}");
+    }
+
+    #[tokio::test]
+    async fn the_configured_limit_is_put_in_place_and_a_changed_one_is_followed() {
+        let options = Options { url: "sqlite::memory:".to_owned(), max_connections: 1, acquire_timeout: Duration::from_secs(5) };
+        let store = Store::connect(&options).await.unwrap();
+        store.migrate().await.unwrap();
+        let pace = Alone::new(10, Duration::from_secs(1)).unwrap();
+        super::start(pace.clone(), "target", store.clone(), &Tasks::new());
+        let configured = pace.limit();
+        until("the configured limit is in place", async || store.limit("target").await.unwrap() == Some(configured)).await;
+        let changed = limit(25, Duration::from_secs(2)).unwrap();
+        assert!(store.change_limit("target", changed).await.unwrap());
+        until("the changed limit holds here", async || pace.limit() == changed).await;
+    }
+}

@@ -69,3 +69,73 @@ impl Lately {
         (sum / (self.full * f64::from(parts))).min(1.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::Lately;
+
+    /// A second.
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// So many milliseconds after it began.
+    fn at(lately: &Lately, millis: u64) -> Instant {
+        lately.origin + Duration::from_millis(millis)
+    }
+
+    /// Notes so many slots at that time.
+    fn note(lately: &Lately, millis: u64, slots: u32) {
+        for _ in 0..slots {
+            lately.note(at(lately, millis));
+        }
+    }
+
+    /// The used share at that time, in percent.
+    fn used(lately: &Lately, millis: u64) -> f64 {
+        (lately.used(at(lately, millis)) * 1_000.0).round() / 10.0
+    }
+
+    #[test]
+    fn the_share_is_that_of_the_parts_which_are_over() {
+        let lately = Lately::new(100, SECOND);
+        note(&lately, 50, 5);
+        assert_eq!((used(&lately, 99), used(&lately, 100)), (0.0, 50.0));
+        note(&lately, 199, 10);
+        note(&lately, 200, 7);
+        assert_eq!((used(&lately, 200), used(&lately, 299), used(&lately, 300)), (75.0, 75.0, 73.3));
+    }
+
+    #[test]
+    fn what_is_older_than_a_window_no_longer_counts_and_its_place_is_used_again() {
+        let lately = Lately::new(100, SECOND);
+        note(&lately, 0, 10);
+        note(&lately, 100, 10);
+        assert_eq!((used(&lately, 1_000), used(&lately, 1_100), used(&lately, 1_200)), (20.0, 10.0, 0.0));
+        note(&lately, 1_100, 4);
+        assert_eq!((used(&lately, 1_200), used(&lately, 2_199), used(&lately, 2_200)), (4.0, 4.0, 0.0));
+    }
+
+    #[test]
+    fn more_than_the_limit_is_told_as_all_of_it() {
+        let lately = Lately::new(100, SECOND);
+        note(&lately, 0, 30);
+        assert_eq!(used(&lately, 100), 100.0);
+    }
+
+    #[test]
+    fn a_short_window_is_looked_at_for_a_second_and_few_requests_for_ten_windows() {
+        for (requests, interval, slots, over, share) in [
+            (100, SECOND / 10, 50, 100, 50.0),
+            (9, SECOND, 3, 1_000, 33.3),
+            (10, SECOND * 2, 1, 200, 100.0),
+            (100, SECOND * 3, 4, 300, 40.0),
+        ] {
+            let lately = Lately::new(requests, interval);
+            note(&lately, 0, slots);
+            assert_eq!((used(&lately, over - 1), used(&lately, over)), (0.0, share), "{requests} in {interval:?}");
+        }
+    }
+}

@@ -257,3 +257,7 @@ fn unsigned(moment: u64) -> i64 {
 #[cfg(test)]
 #[path = "timeline_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "timeline_steps_tests.rs"]
+mod steps;

@@ -126,6 +126,53 @@ mod tests {
         assert_eq!(window.total(), 0, "what has left does not come back");
     }
 
+    /// A window whose parts are 1,000 long, late enough that it is full of parts: the oldest is the 3,976th.
+    fn late() -> Window {
+        let mut window = Window::new(1_024_000);
+        window.move_to(5_000_500);
+        window
+    }
+
+    #[test]
+    fn a_request_may_be_counted_an_eighth_of_the_interval_ahead_and_is_found_there() {
+        let mut window = late();
+        assert_eq!(window.future(), 128_000);
+        window.add(5_000_500 + window.future(), 1);
+        assert_eq!((window.total(), window.leaves_at()), (1, Some(5_129_000 + 1_024_000)));
+    }
+
+    #[test]
+    fn a_request_that_arrived_before_the_window_is_let_go() {
+        for counted in [3_976_999, 4_400_700, 5_100_000] {
+            let mut window = late();
+            window.add(counted, 1);
+            window.shift(counted, 3_976_000);
+            assert_eq!((window.total(), window.leaves_at()), (1, Some(3_977_000 + 1_024_000)), "{counted}: on the edge");
+            window.shift(3_976_000, 3_975_999);
+            assert_eq!(window.total(), 0, "{counted}: beyond it");
+        }
+    }
+
+    #[test]
+    fn where_no_request_is_counted_none_is_moved() {
+        let mut window = late();
+        window.add(4_400_700, 1);
+        for empty in [3_975_999, 4_399_999, 4_401_000] {
+            window.shift(empty, 4_000_000);
+            assert_eq!((window.total(), window.leaves_at()), (1, Some(4_401_000 + 1_024_000)), "{empty}");
+        }
+    }
+
+    #[test]
+    fn what_is_counted_together_leaves_together() {
+        let mut window = late();
+        window.add(4_400_700, 3);
+        window.add(4_400_100, 2);
+        assert_eq!(window.total(), 5);
+        window.move_to(4_401_000 + 1_024_000);
+        assert_eq!(window.total(), 0);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(256))]
 
