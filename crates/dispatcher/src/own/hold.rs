@@ -124,6 +124,17 @@ pub(crate) mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_renewal_wakes_who_waits_for_it() {
+        let hold = Hold::new((0, 1), Instant::now(), SECOND * 5, &CancellationToken::new());
+        for valid_until in [SECOND * 9, SECOND * 30] {
+            let waiting = timeout(SECOND * 20, hold.permitted());
+            let (permitted, ()) = tokio::join!(waiting, async { hold.renew(valid_until) });
+            assert_eq!(permitted, Ok(Some(())), "{valid_until:?}");
+            advance(SECOND * 10).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_lost_or_left_partition_ends_every_wait_and_permits_nothing() {
         let (one, other) = (lasting(), lasting());
         assert!(one.permits() && other.permits());

@@ -81,6 +81,7 @@ fn a_stop_leaves_everything_and_gives_back_what_a_late_beat_claims() {
     assert_eq!(plan.stop(), [Change::Leave(1), Change::Leave(0)]);
     assert_eq!(plan.beaten(SECOND * 2, &standing(0, &[(0, 1), (1, 1), (5, 8)])), [Change::Leave(5)]);
     for (partition, epoch) in [(0, 1), (1, 1), (5, 8)] {
+        assert!(!plan.is_empty(), "{partition} has yet to be given back");
         plan.released(partition, epoch);
     }
     assert!(plan.is_empty());

@@ -109,6 +109,32 @@ pub(crate) async fn a_member_that_stops_claims_nothing_and_others_share_its_part
     ground.store.leave(TOPIC, "one").await.unwrap();
 }
 
+pub(crate) async fn a_member_claims_what_it_is_short_of_and_no_more(ground: &Ground) {
+    ground.store.beat(&begin("one", 6)).await.unwrap();
+    ground.store.beat(&begin("two", 6)).await.unwrap();
+    for partition in 1..6 {
+        assert!(ground.store.release(TOPIC, "one", (partition, 1)).await.unwrap());
+    }
+    let one = ground.store.beat(&Beat { partitions: 6, ..beat("one") }).await.unwrap();
+    assert_eq!((one.quota, held(&one)), (3, vec![(0, 1), (1, 2), (2, 2)]));
+}
+
+pub(crate) async fn who_has_left_is_no_member(ground: &Ground) {
+    ground.store.beat(&begin("one", 4)).await.unwrap();
+    let beaten = ground.store.beat(&begin("two", 4)).await.unwrap();
+    assert_eq!((beaten.members, beaten.quota), (2, 2));
+    ground.store.leave("others", "two").await.unwrap();
+    ground.store.leave(TOPIC, "two").await.unwrap();
+    let alone = ground.store.beat(&Beat { partitions: 4, ..beat("one") }).await.unwrap();
+    assert_eq!((alone.members, alone.quota), (1, 4));
+}
+
+pub(crate) async fn a_lease_for_ever_is_never_over(ground: &Ground) {
+    ground.store.beat(&Beat { ttl: Duration::MAX, ..begin("one", 2) }).await.unwrap();
+    let two = ground.store.beat(&begin("two", 2)).await.unwrap();
+    assert_eq!((two.members, held(&two)), (2, Vec::new()));
+}
+
 pub(crate) async fn of_many_beats_at_once_each_partition_goes_to_one(ground: &Ground) {
     let mut epochs = BTreeMap::new();
     for round in 0..4 {

@@ -120,6 +120,9 @@ laws! {
         shares_are_equal_once_the_surplus_is_given_back
         members_beyond_the_partitions_own_nothing
         a_member_that_stops_claims_nothing_and_others_share_its_part
+        a_member_claims_what_it_is_short_of_and_no_more
+        who_has_left_is_no_member
+        a_lease_for_ever_is_never_over
         of_many_beats_at_once_each_partition_goes_to_one
         a_commit_under_an_epoch_that_is_over_writes_nothing
         that_an_event_was_delivered_may_be_told_by_anybody
