@@ -374,3 +374,7 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
 #[cfg(test)]
 #[path = "log/log_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "log/bounds_tests.rs"]
+mod bounds;

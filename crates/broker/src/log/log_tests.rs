@@ -23,6 +23,7 @@ async fn keys(log: &Log, from: u64) -> Vec<String> {
     let (mut keys, mut next) = (Vec::new(), from);
     while next < log.bounds().end {
         let fetched = log.read(next, LIMIT).await.unwrap();
+        assert!(fetched.next > next, "nothing is read at {next}");
         keys.extend(fetched.records.into_iter().map(|received| String::from_utf8(received.record.key).unwrap()));
         next = fetched.next;
     }
@@ -89,7 +90,10 @@ async fn a_full_log_refuses_until_it_is_trimmed() {
     for _ in 0..5 {
         let full = loop {
             match log.append([record("r")]).await {
-                Ok(offset) => drained = offset + 1,
+                Ok(offset) => {
+                    assert!(offset >= drained, "{offset} is given out again");
+                    drained = offset + 1;
+                }
                 Err(full) => break full,
             }
         };

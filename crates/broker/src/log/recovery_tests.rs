@@ -75,6 +75,7 @@ impl Closed {
         while next < log.bounds().end {
             let limit = FetchLimit { max_bytes: 3_000, max_wait: Duration::ZERO };
             let fetched = self.runtime.block_on(log.read(next, limit)).unwrap();
+            assert!(fetched.next > next, "nothing is read at {next}");
             records.extend(fetched.records.into_iter().map(|received| received.record));
             next = fetched.next;
         }

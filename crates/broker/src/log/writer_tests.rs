@@ -96,6 +96,7 @@ async fn keys(log: &Log) -> Vec<String> {
     let (mut keys, mut next) = (Vec::new(), 0);
     while next < log.bounds().end {
         let fetched = log.read(next, FetchLimit { max_bytes: 1 << 20, max_wait: Duration::ZERO }).await.unwrap();
+        assert!(fetched.next > next, "nothing is read at {next}");
         keys.extend(fetched.records.into_iter().map(|received| String::from_utf8(received.record.key).unwrap()));
         next = fetched.next;
     }
