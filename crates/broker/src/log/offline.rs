@@ -173,10 +173,10 @@ impl Walk<'_> {
         Ok(header.filter(|header| header.base == self.next && header.batch_bytes() <= self.of.bytes - self.position))
     }
 
-    /// Passes over what is no batch, up to the next that is.
+    /// Passes over what is no batch, up to the next that is; that one may stand here, where only those before it are missing.
     fn pass(&mut self, show: &mut dyn FnMut(Finding)) -> io::Result<()> {
         let from = self.position;
-        match find_header(self.file, self.of.bytes, (from + 1, self.next))? {
+        match find_header(self.file, self.of.bytes, (from, self.next))? {
             Some((header, at)) => {
                 show(Finding::Hole { position: from, bytes: at - from, offsets: (self.next, header.base) });
                 (self.position, self.next) = (at, header.base);
