@@ -1,6 +1,6 @@
 # The commands of this repository. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench scale chaos chaos-dispatch simulate fuzz coverage images pictures test-upgrade check-shipping check-http check-cluster up down
+.PHONY: help run test lint bench scale chaos chaos-dispatch simulate fuzz coverage mutants images pictures test-upgrade check-shipping check-http check-cluster up down
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -44,6 +44,9 @@ fuzz: ## feed the readers of foreign input what a fuzzer makes up, 60 s each (SE
 
 coverage: ## print how much of the code the tests run (PACKAGES="events-proxy-core" for some packages, without services)
 	infra/check/coverage $(PACKAGES)
+
+mutants: ## break the code in one small place at a time, and want a test to fail each time (AREAS="core lease" for some of the areas)
+	infra/check/mutants $(AREAS)
 
 up: ## keep Kafka and PostgreSQL running for development
 	infra/dev/services up
