@@ -160,7 +160,12 @@ impl Product {
         line.with_context(|| format!("find {series}"))?.parse().with_context(|| format!("read {series}"))
     }
 
-    /// How much CPU time it has used, in ticks of 10 ms.
+    /// How much CPU time it has used, to 10 ms.
+    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
+        Ok(Duration::from_millis(10) * u32::try_from(self.ticks()?)?)
+    }
+
+    /// The same in ticks of 10 ms.
     fn ticks(&self) -> anyhow::Result<u64> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).context("read /proc")?;
         let fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();

@@ -31,19 +31,24 @@ pub(crate) fn measure(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Res
     let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", receiver.address));
     let share = |share: &str| vec![endpoint.clone(), ("OTEL_TRACES_SAMPLER_ARG", share.to_owned())];
     let kinds = [("none", Vec::new()), ("a hundredth", share("0.01")), ("all", share("1"))];
-    let (mut turns, mut spans): ([Vec<Seen>; 3], [u64; 2]) = Default::default();
+    let (mut turns, mut costs, mut spans): ([Vec<Seen>; 3], [Vec<f64>; 3], [u64; 2]) = Default::default();
     for round in 0..ROUNDS {
         // Each kind comes first, second and third as often as the others.
         for place in 0..kinds.len() {
             let kind = (round + place) % kinds.len();
-            let (Some((name, settings)), Some(seen)) = (kinds.get(kind), turns.get_mut(kind)) else { continue };
+            let (Some((name, settings)), Some(seen), Some(cost)) = (kinds.get(kind), turns.get_mut(kind), costs.get_mut(kind)) else {
+                continue;
+            };
             let product = Product::start_with(&directory.join(format!("recording {name} {round}")), settings)?;
             let token = product.log_in()?;
             load::run(product.address, &token, CONNECTIONS, ("warm", Until::Passed(Duration::from_secs(1))))?;
             product.settle()?;
-            seen.push(load::run(product.address, &token, CONNECTIONS, ("one", Until::Passed(TURN)))?);
+            let before = product.cpu()?;
+            let turn = load::run(product.address, &token, CONNECTIONS, ("one", Until::Passed(TURN)))?;
+            product.settle()?;
+            cost.push((product.cpu()? - before).as_secs_f64() / (turn.rate() * turn.ran.as_secs_f64()));
+            seen.push(turn);
             if *name == "all" {
-                product.settle()?;
                 for (count, outcome) in spans.iter_mut().zip(["exported", "dropped"]) {
                     *count += product.figure(&format!("trace_spans_total{{outcome=\"{outcome}\"}}"))?;
                 }
@@ -51,12 +56,16 @@ pub(crate) fn measure(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Res
         }
     }
     writeln!(out, "\ntraces   recorded, medians of {ROUNDS} turns of {} s, each of a new process", TURN.as_secs())?;
-    let [none, ..] = &turns;
-    for ((name, _), turns) in kinds.iter().zip(&turns) {
+    let ([unrecorded, ..], [cheap, ..]) = (&turns, &costs);
+    for (((name, _), turns), costs) in kinds.iter().zip(&turns).zip(&costs) {
         let (rate, p99) = (median(turns, 0), median(turns, 990));
         // Of the same round: machines change their mind in minutes.
-        let share = middle(turns.iter().zip(none).map(|(turn, none)| turn.rate() / none.rate()).collect());
-        writeln!(out, "         {name:<14}{rate:>12.0} events/s, p99 {p99:.2} ms, {share:.2} of none in the same round")?;
+        let share = middle(turns.iter().zip(unrecorded).map(|(turn, none)| turn.rate() / none.rate()).collect());
+        let cost = middle(costs.iter().zip(cheap).map(|(cost, none)| cost / none).collect());
+        writeln!(
+            out,
+            "         {name:<14}{rate:>12.0} events/s, p99 {p99:.2} ms, {share:.2} of none in the same round, {cost:.2} of its CPU an event"
+        )?;
     }
     let [exported, dropped] = spans;
     writeln!(
