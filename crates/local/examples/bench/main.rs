@@ -81,7 +81,7 @@ fn measure(named: &[String]) -> anyhow::Result<()> {
 fn accept(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Result<()> {
     let product = Product::start(&directory.join("product"))?;
     std::thread::sleep(Duration::from_secs(1));
-    let idle = product.resident_mib()?;
+    let idle = product.used()?.resident_mib;
     writeln!(out, "start    {:>8.0} ms from the process start to the first answer", product.ready.as_secs_f64() * 1e3)?;
     writeln!(out, "memory   {idle:>8.1} MiB resident when idle")?;
     let token = product.log_in()?;
@@ -93,10 +93,10 @@ fn accept(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Result<()> {
 fn backlog(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Result<()> {
     let product = Product::start(&directory.join("backlog"))?;
     let token = product.log_in()?;
-    let before = product.resident_mib()?;
+    let before = product.used()?.resident_mib;
     let sent = load::run(product.address, &token, CONNECTIONS, ("backlog", Until::Sent(BACKLOG / u64::from(CONNECTIONS))))?;
     std::thread::sleep(Duration::from_secs(3));
-    let grown = product.resident_mib()? - before;
+    let grown = product.used()?.resident_mib - before;
     writeln!(out, "\nbacklog  {:>8} events pending: {grown:+.1} MiB resident ({} refused)", sent.accepted, sent.other)?;
     Ok(())
 }

@@ -8,12 +8,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
+use chaos::process::{Used, used};
 use tokio::time::Instant;
 
 /// Signs the tokens of everybody who takes part.
 pub(crate) const SECRET: &str = "3f1d0c9b8a7e6f5d4c3b2a190817263544536271";
 /// How long a process that does nothing for itself is watched.
 const REST: Duration = Duration::from_millis(700);
+/// CPU time of a tenth of a second in which a process does nothing, at most.
+const LITTLE: Duration = Duration::from_millis(10);
 /// How long a process may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -124,26 +127,23 @@ impl Product {
         session.get("accessToken").and_then(|token| token.as_str()).map(str::to_owned).context("read the access token")
     }
 
-    /// How much memory it holds now, in MiB.
-    pub(crate) fn resident_mib(&self) -> anyhow::Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).context("read /proc")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("find VmRSS")?;
-        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().context("read VmRSS")?;
-        Ok(kib / 1024.0)
+    /// What it has used of CPU and memory.
+    pub(crate) fn used(&self) -> anyhow::Result<Used> {
+        used(self.child.id()).context("ask what a process has used")
     }
 
     /// Waits until everything that was accepted is on the topic and in the journal, so that it rests; tells how long that took.
     pub(crate) fn settle(&self) -> anyhow::Result<Duration> {
         let (began, mut last) = (Instant::now(), Instant::now());
-        let mut ticks = self.ticks()?;
+        let mut cpu = self.used()?.cpu;
         while last.elapsed() < REST || self.unpublished()? > 0 {
             anyhow::ensure!(began.elapsed() < PATIENCE * 5, "{} events are not published", self.unpublished()?);
             std::thread::sleep(Duration::from_millis(100));
-            let now = self.ticks()?;
-            if now.saturating_sub(ticks) > 1 {
+            let now = self.used()?.cpu;
+            if now.saturating_sub(cpu) > LITTLE {
                 last = Instant::now();
             }
-            ticks = now;
+            cpu = now;
         }
         Ok(last.duration_since(began))
     }
@@ -158,18 +158,6 @@ impl Product {
         let figures = ask(self.admin, "GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n", &[])?;
         let line = figures.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         line.with_context(|| format!("find {series}"))?.parse().with_context(|| format!("read {series}"))
-    }
-
-    /// How much CPU time it has used, to 10 ms.
-    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
-        Ok(Duration::from_millis(10) * u32::try_from(self.ticks()?)?)
-    }
-
-    /// The same in ticks of 10 ms.
-    fn ticks(&self) -> anyhow::Result<u64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).context("read /proc")?;
-        let fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
-        Ok(fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum())
     }
 }
 

@@ -43,10 +43,10 @@ pub(crate) fn measure(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Res
             let token = product.log_in()?;
             load::run(product.address, &token, CONNECTIONS, ("warm", Until::Passed(Duration::from_secs(1))))?;
             product.settle()?;
-            let before = product.cpu()?;
+            let before = product.used()?.cpu;
             let turn = load::run(product.address, &token, CONNECTIONS, ("one", Until::Passed(TURN)))?;
             product.settle()?;
-            cost.push((product.cpu()? - before).as_secs_f64() / (turn.rate() * turn.ran.as_secs_f64()));
+            cost.push((product.used()?.cpu - before).as_secs_f64() / f64::from(u32::try_from(turn.accepted)?));
             seen.push(turn);
             if *name == "all" {
                 for (count, outcome) in spans.iter_mut().zip(["exported", "dropped"]) {

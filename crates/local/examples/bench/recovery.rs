@@ -22,14 +22,14 @@ const SETTLED: Duration = Duration::from_secs(5);
 pub(crate) fn measure(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Result<()> {
     let idle = Product::start_ingest(&directory.join("empty"), &directory.join("empty.log"))?;
     std::thread::sleep(SETTLED);
-    let before = idle.resident_mib()?;
+    let before = idle.used()?.resident_mib;
     drop(idle);
     let spool = directory.join("millions");
     let bytes = fill(&spool)?;
     let log = directory.join("millions.log");
     let full = Product::start_ingest(&spool, &log)?;
     std::thread::sleep(SETTLED);
-    let grown = full.resident_mib()? - before;
+    let grown = full.used()?.resident_mib - before;
     let told = std::fs::read_to_string(&log).context("read the log")?.matches("recovering a log").count();
     let (ready, mib) = (full.ready.as_secs_f64(), bytes >> 20);
     writeln!(

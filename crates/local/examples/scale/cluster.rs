@@ -1,19 +1,15 @@
 //! The processes: one ingest and some dispatchers, on a topic and a database of their own.
 
-use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::Context;
-use chaos::process::{Process, free_port};
+use chaos::process::{Process, Used, free_port, used};
 use sea_orm::ConnectionTrait;
 
 /// How many partitions the topic has.
 pub(crate) const PARTITIONS: u32 = 8;
-/// Ticks per second of the times that the kernel tells: the same on every Linux of today.
-const TICKS: u32 = 100;
 
 /// Everything that runs; it is killed when it is dropped.
 pub(crate) struct Cluster {
@@ -27,15 +23,6 @@ pub(crate) struct Cluster {
     pub(crate) port: u16,
     /// The dispatchers.
     dispatchers: Vec<Process>,
-}
-
-/// What a process has used.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Used {
-    /// CPU time since its start.
-    pub(crate) cpu: Duration,
-    /// Memory now.
-    pub(crate) resident_mib: f64,
 }
 
 impl Cluster {
@@ -83,7 +70,7 @@ impl Cluster {
     /// What ingest and the first dispatcher have used.
     pub(crate) fn used(&self) -> anyhow::Result<(Used, Used)> {
         let dispatcher = self.dispatchers.first().context("find a dispatcher")?;
-        Ok((used(&self.ingest)?, used(dispatcher)?))
+        Ok((used(self.ingest.id())?, used(dispatcher.id())?))
     }
 }
 
@@ -96,20 +83,6 @@ fn start(program: &str, name: &str, directory: &Path, settings: &[(&'static str,
     let own = [("ADMIN_PORT", admin_port.as_str()), ("CONTAINER_APP_REPLICA_NAME", name)];
     let log = directory.join(format!("{name}.log"));
     Process::start(&mut Command::new(built.join(program)), &log, shared.chain(own)).with_context(|| format!("start {program}"))
-}
-
-/// Reads what a process has used from the kernel.
-fn used(process: &Process) -> anyhow::Result<Used> {
-    let told = PathBuf::from(format!("/proc/{}", process.id()));
-    let stat = fs::read_to_string(told.join("stat")).context("read a process' times")?;
-    // The name in brackets may hold spaces; user and system time are the 12th and 13th field behind it.
-    let (_, fields) = stat.rsplit_once(')').context("find a process' times")?;
-    let ticks =
-        fields.split_ascii_whitespace().skip(11).take(2).map(str::parse::<u32>).sum::<Result<u32, _>>().context("read its times")?;
-    let status = fs::read_to_string(told.join("status")).context("read a process' memory")?;
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("find a process' memory")?;
-    let kib: u32 = resident.trim().trim_end_matches(" kB").parse().context("read its memory")?;
-    Ok(Used { cpu: Duration::from_secs(1) * ticks / TICKS, resident_mib: f64::from(kib) / 1024.0 })
 }
 
 /// A variable that names a real service.
