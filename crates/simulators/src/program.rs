@@ -6,6 +6,7 @@ use std::error::Error;
 use std::net::TcpListener;
 use std::process::ExitCode;
 
+use opentelemetry_otlp::ExporterBuildError;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -21,10 +22,8 @@ const EXIT_USAGE: u8 = 64;
 /// Sends events until stopped or done, as `source::settings` says; the exit code is 64 for wrong settings, 1 when the log-in
 /// is refused.
 pub async fn source() -> ExitCode {
-    let environment = Environment::of_process();
-    start_log(&environment);
-    let _exported = match trace::export(&environment, "source") {
-        Ok(exported) => exported,
+    let (environment, _exported) = match begin("source") {
+        Ok(begun) => begun,
         Err(error) => return exit(Err(error)),
     };
     let options = match source::settings::read(environment) {
@@ -42,10 +41,8 @@ pub async fn source() -> ExitCode {
 
 /// Serves until stopped, as `target::settings` says; the exit code is 64 for wrong settings, 1 when it cannot listen.
 pub async fn target() -> ExitCode {
-    let environment = Environment::of_process();
-    start_log(&environment);
-    let _exported = match trace::export(&environment, "target") {
-        Ok(exported) => exported,
+    let (environment, _exported) = match begin("target") {
+        Ok(begun) => begun,
         Err(error) => return exit(Err(error)),
     };
     let (address, options) = match target::settings::read(environment) {
@@ -63,6 +60,14 @@ pub async fn target() -> ExitCode {
     let outcome = until_terminated(&stop, target.stopped()).await;
     tracing::info!(numbers = ?target.numbers(), "target ends");
     exit(outcome)
+}
+
+/// Reads the environment, starts the log, and exports spans where that says so.
+fn begin(service: &'static str) -> Result<(Environment, Option<trace::Export>), ExporterBuildError> {
+    let environment = Environment::of_process();
+    start_log(&environment);
+    let exported = trace::export(&environment, service)?;
+    Ok((environment, exported))
 }
 
 /// Starts the log: JSON lines on standard output, `LOG_FILTER` (default `info`) says how many.
