@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Process, accounts, busy, free_port, until};
+use crate::support::{accounts, busy, embedded, free_port, until};
 
 /// What a source logs in with at first.
 const FIRST_SECRET: &str = "the first secret of a till";
@@ -35,8 +35,7 @@ async fn an_account_is_added_gets_another_secret_and_is_disabled_while_the_proce
         // No deadline is the subject here, and a bcrypt takes its time beside other tests.
         ("ACCEPT_TIMEOUT_MS", "5000".to_owned()),
     ];
-    let args = ["--no-source", "--no-target", "--data-dir", data.to_str().unwrap()];
-    let _process = Process::start("events-proxy", directory.path(), &settings, &args);
+    let _process = embedded(directory.path(), &settings);
     chassis::tls::install();
     let client = Client::builder().build().unwrap();
     let post = async |path: &str, body: &Value| {

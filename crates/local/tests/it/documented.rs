@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::support::{Process, Source, accounts, binary, busy, free_port, until};
+use crate::support::{Process, Source, accounts, binary, busy, embedded, free_port, until};
 
 /// The repository.
 fn root() -> PathBuf {
@@ -84,14 +84,13 @@ fn walked(text: &str, directory: &Path, port: u16) -> (Output, Vec<String>) {
 
 /// Starts `events-proxy` without simulators and waits until it answers.
 async fn start(directory: &Path, settings: &[(&'static str, String)]) -> (Process, u16) {
-    let (port, data) = (free_port(), directory.join("data"));
+    let port = free_port();
     let usual = [
         ("PORT", port.to_string()),
         ("ADMIN_PORT", "0".to_owned()),
         ("TARGET_SERVICE_GRAPHQL_URL", format!("http://127.0.0.1:{}/graphql", free_port())),
     ];
-    let args = ["--no-source", "--no-target", "--data-dir", data.to_str().unwrap()];
-    let process = Process::start("events-proxy", directory, &[&usual, settings].concat(), &args);
+    let process = embedded(directory, &[&usual, settings].concat());
     until("the API answers", async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()).await;
     (process, port)
 }

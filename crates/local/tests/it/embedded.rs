@@ -1,13 +1,12 @@
 //! `events-proxy` alone: killed in the middle, stopped as asked, and never a lost event.
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::support::{Process, Source, Target, accounts, alone, busy, free_port, until};
+use crate::support::{Process, Source, Target, accounts, alone, busy, embedded, free_port, until};
 
 /// The settings of `events-proxy` with an open limiter, delivering to `target`.
 fn settings(port: u16, target: &Target) -> Vec<(&'static str, String)> {
@@ -22,12 +21,6 @@ fn settings(port: u16, target: &Target) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Starts `events-proxy` on a data directory, without its simulators.
-fn start(directory: &Path, settings: &[(&str, String)]) -> Process {
-    let data = directory.join("data");
-    Process::start("events-proxy", directory, settings, &["--no-source", "--no-target", "--data-dir", data.to_str().unwrap()])
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_event_accepted_before_a_kill_reaches_the_target_after_the_restart() {
     let machine = busy().await;
@@ -37,7 +30,7 @@ async fn every_event_accepted_before_a_kill_reaches_the_target_after_the_restart
     let settings = settings(port, &target);
     let mut accepted = HashSet::new();
     for life in 0..3 {
-        let mut proxy = start(directory.path(), &settings);
+        let mut proxy = embedded(directory.path(), &settings);
         let source = Source::log_in(port).await;
         let sending = tokio::task::JoinSet::from_iter([{
             let source = source.clone();
@@ -48,7 +41,7 @@ async fn every_event_accepted_before_a_kill_reaches_the_target_after_the_restart
         accepted.extend(sending.join_all().await.into_iter().flatten());
     }
     assert!(accepted.len() > 100, "only {} events were accepted before the kills", accepted.len());
-    let proxy = start(directory.path(), &settings);
+    let proxy = embedded(directory.path(), &settings);
     target.receives(&accepted).await;
     drop(proxy);
     drop(machine);
@@ -61,13 +54,13 @@ async fn after_a_kill_the_next_start_does_not_wait_for_the_lease_of_the_former_l
     let target = Target::start(directory.path(), 2000);
     let port = free_port();
     let settings = settings(port, &target);
-    let mut proxy = start(directory.path(), &settings);
+    let mut proxy = embedded(directory.path(), &settings);
     let source = Source::log_in(port).await;
     assert_eq!(source.send("before", None).await, Some(202));
     until("the first event is there", async || target.distinct() == 1).await;
     proxy.kill();
     let began = Instant::now();
-    let proxy = start(directory.path(), &settings);
+    let proxy = embedded(directory.path(), &settings);
     let source = Source::log_in(port).await;
     assert_eq!(source.send("after", None).await, Some(202));
     until("the second event is there", async || target.distinct() == 2).await;
@@ -87,7 +80,7 @@ async fn a_stop_as_asked_says_what_stays_and_the_next_start_delivers_it() {
     settings.retain(|(key, _)| *key != "TARGET_SERVICE_RATE_LIMIT_REQUESTS_PER_INTERVAL");
     let mut slow = settings.clone();
     slow.push(("TARGET_SERVICE_RATE_LIMIT_REQUESTS_PER_INTERVAL", "1".to_owned()));
-    let mut proxy = start(directory.path(), &slow);
+    let mut proxy = embedded(directory.path(), &slow);
     let accepted = Source::log_in(port).await.send_all("stay", 0..50, 4).await;
     assert_eq!(accepted.len(), 50);
     let status = proxy.end("TERM").await;
@@ -95,7 +88,7 @@ async fn a_stop_as_asked_says_what_stays_and_the_next_start_delivers_it() {
     assert!(proxy.written().contains("pending"), "does not say what stays");
 
     settings.push(("TARGET_SERVICE_RATE_LIMIT_REQUESTS_PER_INTERVAL", "2000".to_owned()));
-    let proxy = start(directory.path(), &settings);
+    let proxy = embedded(directory.path(), &settings);
     target.receives(&accepted).await;
     drop(proxy);
     drop(machine);
@@ -110,7 +103,7 @@ async fn the_target_never_sees_more_than_its_limit_and_a_backlog_uses_nearly_all
     let mut settings = settings(port, &target);
     settings.retain(|(key, _)| *key != "TARGET_SERVICE_RATE_LIMIT_REQUESTS_PER_INTERVAL");
     settings.push(("TARGET_SERVICE_RATE_LIMIT_REQUESTS_PER_INTERVAL", "100".to_owned()));
-    let proxy = start(directory.path(), &settings);
+    let proxy = embedded(directory.path(), &settings);
     let source = Source::log_in(port).await;
     let accepted = source.send_all("paced", 0..1_200, 8).await;
     until("the first hundred are through", async || target.distinct() >= 100).await;
@@ -133,7 +126,7 @@ async fn a_look_up_tells_each_stage_an_event_went_through() {
     let directory = tempfile::tempdir().unwrap();
     let target = Target::start(directory.path(), 2000);
     let port = free_port();
-    let proxy = start(directory.path(), &settings(port, &target));
+    let proxy = embedded(directory.path(), &settings(port, &target));
     let source = Source::log_in(port).await;
     assert_eq!(source.send("looked-up", None).await, Some(202));
     let mut found = Value::Null;
@@ -154,7 +147,7 @@ async fn the_same_event_again_is_accepted_again_and_delivered_once() {
     let target = Target::start(directory.path(), 2000);
     let port = free_port();
     let settings = settings(port, &target);
-    let mut proxy = start(directory.path(), &settings);
+    let mut proxy = embedded(directory.path(), &settings);
     let source = Source::log_in(port).await;
     let (one, other) = tokio::join!(source.send("again", None), source.send("again", None));
     assert_eq!((one, other), (Some(202), Some(202)), "both at the same time");
@@ -163,7 +156,7 @@ async fn the_same_event_again_is_accepted_again_and_delivered_once() {
     let other = json!({ "id": "again", "name": "another one", "body": "three pears", "timestamp": 0 });
     assert_eq!(source.send_event(&other).await, Some(202), "with another body");
     assert!(proxy.end("TERM").await.success());
-    let proxy = start(directory.path(), &settings);
+    let proxy = embedded(directory.path(), &settings);
     let source = Source::log_in(port).await;
     assert_eq!(source.send("again", None).await, Some(202), "after a restart");
     let last = source.send_all("last", 0..20, 1).await;

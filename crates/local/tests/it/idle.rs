@@ -6,7 +6,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::support::{Process, Source, accounts, busy, free_port};
+use crate::support::{Process, Source, accounts, busy, embedded, free_port};
 
 /// How many connections.
 const CONNECTIONS: usize = 10_000;
@@ -44,9 +44,7 @@ async fn ten_thousand_idle_connections_cost_little_memory_and_no_answer() {
         // No deadline is the subject here, and the machine is busy with 10,000 handshakes.
         ("ACCEPT_TIMEOUT_MS", "5000".to_owned()),
     ];
-    let data = directory.path().join("data");
-    let args = ["--no-source", "--no-target", "--data-dir", data.to_str().unwrap()];
-    let proxy = Process::start("events-proxy", directory.path(), &settings, &args);
+    let proxy = embedded(directory.path(), &settings);
     let source = Source::log_in(port).await;
     assert_eq!(source.send("before", None).await, Some(202));
     let before = memory(&proxy);

@@ -13,7 +13,7 @@ use simulators::target::{Failure, Options, Target};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Process, Source, accounts, busy, free_port, listener, until};
+use crate::support::{Process, Source, accounts, busy, embedded, free_port, listener, until};
 
 /// A running `events-proxy` with a target that fails now and then, under traffic of every kind until it is dropped.
 struct Scene {
@@ -53,9 +53,7 @@ impl Scene {
             ("DELIVERY_PARK_MIN_MS", "500".to_owned()),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{collector_address}")),
         ];
-        let data = directory.path().join("data");
-        let args = ["--no-source", "--no-target", "--data-dir", data.to_str().unwrap()];
-        let proxy = Process::start("events-proxy", directory.path(), &settings, &args);
+        let proxy = embedded(directory.path(), &settings);
         let source = Source::log_in(port).await;
         traffic.spawn(send(source, [port, admin_port]));
         Self { admin_port, _proxy: proxy, _target: target, _traffic: traffic, directory }

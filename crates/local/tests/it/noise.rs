@@ -5,7 +5,7 @@ use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{PATIENCE, Process, busy, free_port, until};
+use crate::support::{PATIENCE, Process, busy, embedded, free_port, until};
 
 /// What is no request, as anybody may send it.
 const NONSENSE: [&str; 5] = [
@@ -18,14 +18,13 @@ const NONSENSE: [&str; 5] = [
 
 /// Starts `events-proxy` with these settings and sends nonsense to both its ports.
 async fn troubled(directory: &Path, settings: &[(&'static str, String)]) -> Process {
-    let (port, admin_port, data) = (free_port(), free_port(), directory.join("data"));
+    let (port, admin_port) = (free_port(), free_port());
     let usual = [
         ("PORT", port.to_string()),
         ("ADMIN_PORT", admin_port.to_string()),
         ("TARGET_SERVICE_GRAPHQL_URL", format!("http://127.0.0.1:{}/graphql", free_port())),
     ];
-    let args = ["--no-source", "--no-target", "--data-dir", data.to_str().unwrap()];
-    let process = Process::start("events-proxy", directory, &[&usual, settings].concat(), &args);
+    let process = embedded(directory, &[&usual, settings].concat());
     for port in [port, admin_port] {
         until("it listens", async || TcpStream::connect(("127.0.0.1", port)).await.is_ok()).await;
         for nonsense in NONSENSE {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use simulators::target::{Failure, Options, Target};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Process, Source, accounts, busy, free_port, until};
+use crate::support::{Process, Source, accounts, busy, embedded, free_port, until};
 
 /// A target on that port, which refuses every event or takes it.
 fn target(port: u16, refuses: bool, stop: CancellationToken) -> Target {
@@ -50,15 +50,13 @@ impl Proxy {
             ("TARGET_SERVICE_RATE_LIMIT_REQUESTS_PER_INTERVAL", "500".to_owned()),
             ("CONSOLE_MASKED_FIELDS", "timestamp".to_owned()),
         ];
-        let data = directory.join("data");
         let settings = [&usual, settings].concat();
-        let process =
-            Process::start("events-proxy", directory, &settings, &["--no-source", "--no-target", "--data-dir", data.to_str().unwrap()]);
+        let process = embedded(directory, &settings);
         chassis::tls::install();
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let private = format!("http://127.0.0.1:{admin_port}");
         until("the private listener answers", async || client.get(format!("{private}/health/ready")).send().await.is_ok()).await;
-        let operator = serde_json::from_slice(&std::fs::read(data.join("operator.json")).unwrap()).unwrap();
+        let operator = serde_json::from_slice(&std::fs::read(directory.join("data/operator.json")).unwrap()).unwrap();
         Self { process, port, private, client, operator }
     }
 

@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, Database};
 use simulators::target::{Failure, Options, Target};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Process, Source, accounts, busy, free_port, listener, until};
+use crate::support::{Source, accounts, busy, embedded, free_port, listener, until};
 
 /// Runs `events-proxy reconcile` on a data directory; tells whether it ended with 0, and what it wrote.
 fn reconcile(data: &Path) -> (bool, String) {
@@ -42,8 +42,7 @@ async fn an_event_that_is_taken_away_is_counted_and_named() {
         ("TARGET_SERVICE_RATE_LIMIT_INTERVAL_MS", "1000".to_owned()),
         ("TARGET_SERVICE_RATE_LIMIT_REQUESTS_PER_INTERVAL", "500".to_owned()),
     ];
-    let args = ["--no-source", "--no-target", "--data-dir", data.to_str().unwrap()];
-    let process = Process::start("events-proxy", directory.path(), &settings, &args);
+    let process = embedded(directory.path(), &settings);
     let source = Source::log_in(port).await;
     let accepted = source.send_all("kept", 0..40, 4).await;
     assert_eq!((accepted.len(), source.send("kept-0", None).await), (40, Some(202)));

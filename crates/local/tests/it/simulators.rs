@@ -6,14 +6,14 @@ use std::path::Path;
 use reqwest::Client;
 use serde_json::{Value, json};
 
-use crate::support::{Process, Source, Target, accounts, busy, free_port, simulator, until};
+use crate::support::{Process, Source, Target, accounts, busy, embedded, free_port, simulator, until};
 
 /// A secret that no log may tell.
 const WRONG: &str = "hunter2";
 
-/// Starts what a source sends to, and waits until it lets one in: the whole product, delivering to `target`.
-async fn api(directory: &Path, target: &Target) -> (Process, String) {
-    let port = free_port();
+/// Starts a target and what a source sends to, the whole product, and waits until that lets one in.
+async fn api(directory: &Path) -> (Target, Process, String) {
+    let (target, port) = (Target::start(directory, 2_000), free_port());
     let settings = [
         ("PORT", port.to_string()),
         ("ADMIN_PORT", free_port().to_string()),
@@ -24,11 +24,9 @@ async fn api(directory: &Path, target: &Target) -> (Process, String) {
         // No deadline is the subject here.
         ("ACCEPT_TIMEOUT_MS", "5000".to_owned()),
     ];
-    let data = directory.join("data");
-    let args = ["--no-source", "--no-target", "--data-dir", data.to_str().unwrap()];
-    let product = Process::start("events-proxy", directory, &settings, &args);
+    let product = embedded(directory, &settings);
     Source::log_in(port).await;
-    (product, format!("http://127.0.0.1:{port}/api"))
+    (target, product, format!("http://127.0.0.1:{port}/api"))
 }
 
 /// The settings of a source that sends to `api` and writes down what was accepted.
@@ -91,8 +89,7 @@ async fn the_target_serves_as_its_environment_says_and_ends_cleanly_when_told() 
 async fn the_source_sends_as_many_events_as_told_and_writes_down_which() {
     let _machine = busy().await;
     let directory = tempfile::tempdir().unwrap();
-    let target = Target::start(directory.path(), 2_000);
-    let (_product, api) = api(directory.path(), &target).await;
+    let (target, _product, api) = api(directory.path()).await;
     let file = directory.path().join("accepted");
     let mut settings = source(&api, chaos::source::SECRET, &file);
     settings.extend([
@@ -113,8 +110,7 @@ async fn the_source_sends_as_many_events_as_told_and_writes_down_which() {
 async fn the_source_ends_cleanly_when_told_and_its_record_is_whole() {
     let _machine = busy().await;
     let directory = tempfile::tempdir().unwrap();
-    let target = Target::start(directory.path(), 2_000);
-    let (_product, api) = api(directory.path(), &target).await;
+    let (target, _product, api) = api(directory.path()).await;
     let file = directory.path().join("accepted");
     let mut settings = source(&api, chaos::source::SECRET, &file);
     settings.push(("SOURCE_SERVICE_SEND_EVENTS_INTERVAL_MS", "2".to_owned()));
@@ -139,8 +135,7 @@ async fn wrong_settings_and_refused_credentials_have_exit_codes_of_their_own() {
         let mut process = simulator(name, mistaken.path(), &settings);
         assert_eq!((process.ended().await.code(), log(&process).len()), (Some(64), mistakes), "{}", process.written());
     }
-    let target = Target::start(directory.path(), 2_000);
-    let (_product, api) = api(directory.path(), &target).await;
+    let (_target, _product, api) = api(directory.path()).await;
     let settings = source(&api, WRONG, &directory.path().join("accepted"));
     let mut refused = simulator("source", directory.path(), &settings);
     assert_eq!(refused.ended().await.code(), Some(1));

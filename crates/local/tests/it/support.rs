@@ -103,6 +103,12 @@ impl Drop for Process {
     }
 }
 
+/// Starts `events-proxy` on the directory `data` in that one, without its simulators.
+pub(crate) fn embedded(directory: &Path, settings: &[(&str, String)]) -> Process {
+    let data = directory.join("data");
+    Process::start("events-proxy", directory, settings, &["--no-source", "--no-target", "--data-dir", data.to_str().unwrap()])
+}
+
 /// Starts a simulator alone.
 pub(crate) fn simulator(name: &'static str, directory: &Path, settings: &[(&str, String)]) -> Process {
     Process::start_of(&binary("events-proxy"), name, directory, (settings, &[name]))

@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message;
 
-use crate::support::{Process, Source, Target, accounts, busy, free_port, listener, until};
+use crate::support::{Source, Target, accounts, busy, embedded, free_port, listener, until};
 
 /// The trace that the source began.
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -49,9 +49,7 @@ async fn one_event_is_one_trace_from_the_source_to_the_target() {
         ("TARGET_SERVICE_RATE_LIMIT_INTERVAL_MS", "100".to_owned()),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{collector_address}")),
     ];
-    let path = directory.path().join("data");
-    let proxy =
-        Process::start("events-proxy", directory.path(), &settings, &["--no-source", "--no-target", "--data-dir", path.to_str().unwrap()]);
+    let proxy = embedded(directory.path(), &settings);
     let source = Source::log_in(port).await;
     let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
     assert_eq!(source.send("traced", Some(&parent)).await, Some(202));
