@@ -1,13 +1,17 @@
 //! What the dispatcher settles: offset, journal rows, dead rows and parked rows in one transaction, fenced by the epoch.
+//!
+//! Partitions may share a transaction: each is fenced by its own epoch, and one that belongs to another holds up no other.
+
+mod advance;
 
 use std::collections::HashSet;
+use std::slice;
 
 use events_proxy_core::envelope::Record;
 use events_proxy_core::{Attempt, DeadReason, EventId, Moment, SourceId, State};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
+use sea_orm::{DatabaseTransaction, DbErr};
 
 use crate::journal::merge::{self, Key};
-use crate::lease::statement;
 use crate::store::Transact;
 use crate::value::{bigint, text};
 use crate::{Error, Passed, Store, dead, expired, parked};
@@ -126,7 +130,7 @@ pub struct Expired {
     pub found_at: Moment,
 }
 
-/// What is written in one transaction.
+/// What a partition settles at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
     /// The topic.
@@ -150,7 +154,17 @@ impl Store {
     /// [`Error::Fenced`] when another owns the partition: nothing was written, and never will be under this epoch. After
     /// any other error nothing of the commit was written, or all of it.
     pub async fn commit(&self, commit: &Commit) -> Result<(), Error> {
-        if self.write(commit).await? { Ok(()) } else { Err(Error::Fenced) }
+        let written = self.commit_together(slice::from_ref(&commit)).await?;
+        if written == [true] { Ok(()) } else { Err(Error::Fenced) }
+    }
+
+    /// Writes commits in one transaction, as [`Self::commit`] does; says of each, in their order, whether it is written.
+    /// What is not belongs to another: nothing of it was written, and never will be under its epoch.
+    ///
+    /// # Errors
+    /// Any [`Error`]: nothing of any of them was written, or all that could be.
+    pub async fn commit_together(&self, commits: &[&Commit]) -> Result<Vec<bool>, Error> {
+        self.write(&Together(commits)).await
     }
 
     /// Those of the events that must not be started from the topic: they have ended, or are parked and come from there.
@@ -165,53 +179,46 @@ impl Store {
     }
 }
 
-impl Transact for Commit {
-    type Outcome = bool;
+/// Commits that share a transaction.
+struct Together<'a>(&'a [&'a Commit]);
 
-    async fn run(&self, transaction: &DatabaseTransaction) -> Result<bool, DbErr> {
-        let topic = text(&self.topic);
-        if let Some(progress) = &self.progress {
-            // Before everything else: two processes that believe to own the partition wait for each other here, not in a
-            // deadlock, and the one that is wrong has written nothing yet.
-            if !progress.advance(transaction, &topic, self.partition).await? {
-                return Ok(false);
-            }
-            expired::record(transaction, &topic, self.partition, &progress.expired).await?;
+impl Transact for Together<'_> {
+    type Outcome = Vec<bool>;
+
+    async fn run(&self, transaction: &DatabaseTransaction) -> Result<Vec<bool>, DbErr> {
+        let mut written = Vec::with_capacity(self.0.len());
+        for commits in self.0.chunk_by(|one, other| one.topic == other.topic) {
+            written.extend(of_topic(transaction, commits).await?);
         }
-        merge::settled(transaction, &self.settled).await?;
-        let standing = standing(transaction, &self.settled).await?;
-        dead::bury(transaction, &topic, &standing, &self.undecodable).await?;
-        parked::park(transaction, &topic, &standing).await?;
-        let kept: HashSet<_> = standing.iter().filter(|event| event.end.state() == State::Parked).map(|event| event.place()).collect();
-        parked::release(transaction, &topic, self.settled.iter().map(Settled::place).filter(|place| !kept.contains(place))).await?;
-        Ok(true)
+        Ok(written)
     }
 }
 
-impl Progress {
-    /// Moves the partition's offset forward and counts what it passes; `false` when it belongs to another. A commit that is
-    /// written a second time finds the offset where it moved it, and counts nothing.
-    async fn advance(&self, transaction: &DatabaseTransaction, topic: &str, partition: u32) -> Result<bool, DbErr> {
-        const ADVANCE: &str = r#"UPDATE dispatch_partition SET
-            passed_delivered = passed_delivered + CASE WHEN next_offset < $1 THEN $6 ELSE 0 END,
-            passed_parked = passed_parked + CASE WHEN next_offset < $1 THEN $7 ELSE 0 END,
-            passed_dead = passed_dead + CASE WHEN next_offset < $1 THEN $8 ELSE 0 END,
-            passed_repeated = passed_repeated + CASE WHEN next_offset < $1 THEN $9 ELSE 0 END,
-            passed_expired = passed_expired + CASE WHEN next_offset < $1 THEN $10 ELSE 0 END,
-            next_offset = CASE WHEN next_offset < $1 THEN $1 ELSE next_offset END
-            WHERE topic = $2 AND "partition" = $3 AND owner = $4 AND epoch = $5"#;
-        let next = bigint(self.next_offset.unwrap_or_default());
-        let mut values = vec![next.into(), topic.into(), i64::from(partition).into(), text(&self.member).into(), bigint(self.epoch).into()];
-        let Passed { delivered, parked, dead, repeated, expired } = self.passed;
-        values.extend([delivered, parked, dead, repeated, expired].map(|records| bigint(records).into()));
-        let advanced = transaction.execute_raw(statement(transaction.get_database_backend(), ADVANCE, values)).await?;
-        Ok(advanced.rows_affected() > 0)
+/// Writes commits of one topic; says of each whether it is written.
+async fn of_topic(transaction: &DatabaseTransaction, commits: &[&Commit]) -> Result<Vec<bool>, DbErr> {
+    let topic = commits.first().map(|commit| text(&commit.topic)).unwrap_or_default();
+    // Before everything else: two processes that believe to own a partition wait for each other here, not in a deadlock,
+    // and the one that is wrong has written nothing yet.
+    let written = advance::advance(transaction, &topic, commits).await?;
+    let held = || commits.iter().zip(&written).filter(|(_, written)| **written).map(|(commit, _)| *commit);
+    for (commit, progress) in held().filter_map(|commit| Some((commit, commit.progress.as_ref()?))) {
+        expired::record(transaction, &topic, commit.partition, &progress.expired).await?;
     }
+    let settled: Vec<&Settled> = held().flat_map(|commit| &commit.settled).collect();
+    merge::settled(transaction, &settled).await?;
+    let standing = standing(transaction, &settled).await?;
+    let undecodable: Vec<&Undecodable> = held().flat_map(|commit| &commit.undecodable).collect();
+    dead::bury(transaction, &topic, &standing, &undecodable).await?;
+    parked::park(transaction, &topic, &standing).await?;
+    let kept: HashSet<_> = standing.iter().filter(|event| event.end.state() == State::Parked).map(|event| event.place()).collect();
+    let gone = settled.iter().map(|event| event.place()).filter(|place| !kept.contains(place)).collect();
+    parked::release(transaction, &topic, gone).await?;
+    Ok(written)
 }
 
-/// The parked and dead events of a commit that the journal has in no higher state.
-async fn standing<'a>(transaction: &DatabaseTransaction, settled: &'a [Settled]) -> Result<Vec<&'a Settled>, DbErr> {
-    let kept: Vec<&Settled> = settled.iter().filter(|settled| settled.end != End::Delivered).collect();
+/// The parked and dead ones of these events that the journal has in no higher state.
+async fn standing<'a>(transaction: &DatabaseTransaction, settled: &[&'a Settled]) -> Result<Vec<&'a Settled>, DbErr> {
+    let kept: Vec<&Settled> = settled.iter().copied().filter(|settled| settled.end != End::Delivered).collect();
     let keys: Vec<Key> = kept.iter().map(|settled| settled.key()).collect();
     let ranks = merge::ranks(transaction, &keys).await?;
     let stands = |settled: &&Settled| ranks.get(&settled.key()).is_none_or(|rank| *rank <= settled.end.state().rank());

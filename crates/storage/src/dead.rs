@@ -110,7 +110,7 @@ pub(crate) async fn bury(
     database: &impl ConnectionTrait,
     topic: &str,
     settled: &[&Settled],
-    undecodable: &[Undecodable],
+    undecodable: &[&Undecodable],
 ) -> Result<(), DbErr> {
     let mut rows = BTreeMap::new();
     for event in settled {

@@ -129,16 +129,17 @@ impl Store {
     }
 }
 
-/// A statement in which `{now}` is the database's clock in microseconds, and `{skip}` passes over rows that others work on.
+/// A statement in which `{now}` is the database's clock in microseconds, `{lock}` locks rows, and `{skip}` passes over those that others
+/// work on.
 ///
 /// SQLite has one writer at a time, so nothing is to be passed over there, and its clock is the machine's.
 pub(crate) fn statement(backend: DbBackend, sql: &str, values: Vec<Value>) -> Statement {
-    let (now, skip) = if backend == DbBackend::Postgres {
-        ("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)", "FOR UPDATE SKIP LOCKED")
+    let (now, lock, skip) = if backend == DbBackend::Postgres {
+        ("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)", "FOR UPDATE", "FOR UPDATE SKIP LOCKED")
     } else {
-        ("CAST(unixepoch('subsec') * 1000000 AS INTEGER)", "")
+        ("CAST(unixepoch('subsec') * 1000000 AS INTEGER)", "", "")
     };
-    Statement::from_sql_and_values(backend, sql.replace("{now}", now).replace("{skip}", skip), values)
+    Statement::from_sql_and_values(backend, sql.replace("{now}", now).replace("{lock}", lock).replace("{skip}", skip), values)
 }
 
 /// A holding as the database answers it.
@@ -267,8 +268,11 @@ impl Beat {
 
     /// Renews what the member owns, late or not: what nobody has claimed meanwhile is still its own.
     async fn renew(&self, transaction: &DatabaseTransaction) -> Result<Vec<Row>, DbErr> {
+        // In the partitions' order, as commits lock them.
         const RENEW: &str = r#"UPDATE dispatch_partition SET epoch = epoch + $3, expires_at = {now} + $4
-            WHERE topic = $1 AND owner = $2 RETURNING "partition", epoch, next_offset"#;
+            WHERE topic = $1 AND owner = $2 AND "partition" IN
+            (SELECT "partition" FROM dispatch_partition WHERE topic = $1 AND owner = $2 ORDER BY "partition" {lock})
+            RETURNING "partition", epoch, next_offset"#;
         const TELL: &str = r#"UPDATE dispatch_partition SET high_watermark = $4 WHERE topic = $1 AND owner = $2 AND "partition" = $3
             AND high_watermark < $4"#;
         let life = i64::from(self.first);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use events_proxy_core::envelope::Record;
 use events_proxy_core::{Attempt, Moment};
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict, Query};
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::commit::Settled;
@@ -118,16 +118,13 @@ pub(crate) async fn put(database: &impl ConnectionTrait, rows: Vec<ActiveModel>)
 }
 
 /// Removes what is parked at these places: partition and offset.
-pub(crate) async fn release(database: &impl ConnectionTrait, topic: &str, places: impl Iterator<Item = (i64, i64)>) -> Result<(), DbErr> {
-    let mut partitions: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
-    for (partition, offset) in places {
-        partitions.entry(partition).or_default().push(offset);
-    }
-    for (partition, offsets) in partitions {
-        let rows = Entity::delete_many().filter(Column::Topic.eq(topic)).filter(Column::Partition.eq(partition));
-        for chunk in offsets.chunks(CHUNK_ROWS_MAX) {
-            rows.clone().filter(Column::Offset.is_in(chunk.iter().copied())).exec(database).await?;
-        }
+pub(crate) async fn release(database: &impl ConnectionTrait, topic: &str, places: Vec<(i64, i64)>) -> Result<(), DbErr> {
+    for chunk in places.chunks(CHUNK_ROWS_MAX) {
+        // Both databases name the columns of a list of values so.
+        let listed = ["column1", "column2"].map(Alias::new);
+        let listed = Query::select().columns(listed).from_values(chunk.iter().copied(), Alias::new("listed")).take();
+        let place = Expr::tuple([Column::Partition, Column::Offset].map(Expr::col));
+        Entity::delete_many().filter(Column::Topic.eq(topic)).filter(place.in_subquery(listed)).exec(database).await?;
     }
     Ok(())
 }

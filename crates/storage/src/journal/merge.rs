@@ -39,7 +39,7 @@ pub(super) async fn published(database: &impl ConnectionTrait, rows: &[Published
 }
 
 /// Writes settled events. A row of a higher state stays as it is; of two parkings the later one stays.
-pub(crate) async fn settled(database: &impl ConnectionTrait, rows: &[Settled]) -> Result<(), DbErr> {
+pub(crate) async fn settled(database: &impl ConnectionTrait, rows: &[&Settled]) -> Result<(), DbErr> {
     let mut news: BTreeMap<Place, &Settled> = BTreeMap::new();
     for row in rows {
         let first = news.entry((text(row.source_id.as_str()), text(row.event_id.as_str()), day(row.received_at))).or_insert(row);

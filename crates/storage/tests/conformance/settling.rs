@@ -1,12 +1,15 @@
 //! Laws of commits: offsets, ends, dead letters.
 
+use std::time::Duration;
+
 use events_proxy_core::envelope::Record;
 use events_proxy_core::{DeadReason, SourceId, State};
-use storage::{Commit, DeadKind, DeadRow, End, Progress, Undecodable};
+use storage::{Commit, DeadKind, DeadRow, End, Passed, Progress, Settled, Undecodable};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::ground::Ground;
-use crate::sample::{TOPIC, commit, dead, due, id, offsets, own, parked, published, row, second, settle, settled, shop, state, to};
+use crate::sample::{TOPIC, beat, commit, dead, due, id, offsets, own, parked, published, row, second, settle, settled, shop, state, to};
 
 pub(crate) async fn offsets_are_kept_and_never_go_back(ground: &Ground) {
     let at = |topic: &str, partition, next| Commit { topic: topic.to_owned(), partition, progress: to(next), ..commit(Vec::new()) };
@@ -140,4 +143,58 @@ pub(crate) async fn commits_and_news_of_the_same_events_at_once_all_succeed(grou
     assert_eq!(ground.store.counts().await.unwrap().delivered, 200);
     assert_eq!(due(&ground.store, 999).await, []);
     assert_eq!(row(&ground.store, "e0").await.published_at, Some(second(2)));
+}
+
+pub(crate) async fn partitions_that_share_a_transaction_are_fenced_one_by_one(ground: &Ground) {
+    let of = |partition: u32, epoch, event: &str, end| {
+        let settled = Settled { partition, ..settled(event, 4, end) };
+        let progress = to(5).map(|progress| Progress { epoch, ..progress });
+        Commit { partition, progress, ..commit(vec![settled]) }
+    };
+    own(&ground.store, TOPIC).await;
+    let passed = Passed { delivered: 4, dead: 1, ..Passed::default() };
+    let counted = to(5).map(|progress| Progress { passed, ..progress });
+    let fact = Commit { partition: 2, progress: None, ..commit(vec![settled("fact", 9, End::Delivered)]) };
+    let commits = [
+        of(7, 1, "ours", End::Delivered),
+        of(9, 2, "theirs", dead()),
+        Commit { progress: counted, ..of(0, 1, "parked", parked(9)) },
+        fact,
+        of(7, 0, "of the life before", End::Delivered),
+    ];
+    let commits: Vec<&Commit> = commits.iter().collect();
+    for _again in 0..2 {
+        assert_eq!(ground.store.commit_together(&commits).await.unwrap(), [true, false, true, true, false]);
+    }
+    assert_eq!(offsets(&ground.store, TOPIC).await, [(0, 5), (7, 5)]);
+    let keys = ["ours", "theirs", "parked", "fact", "of the life before"].map(|event| (shop(), id(event)));
+    let known = ground.store.settled_among(&keys).await.unwrap();
+    assert_eq!(known, ["ours", "parked", "fact"].map(|event| (shop(), id(event))).into());
+    let (letters, waiting) = (ground.store.dead_letters(10).await.unwrap(), ground.store.waiting(TOPIC, &[0, 7, 9]).await.unwrap());
+    assert_eq!((letters.len(), waiting.keys().copied().collect::<Vec<_>>()), (0, vec![0]));
+    assert!(ground.store.commit_together(&[]).await.unwrap().is_empty());
+}
+
+pub(crate) async fn a_beat_and_commits_of_many_partitions_do_not_wait_for_each_other(ground: &Ground) {
+    own(&ground.store, TOPIC).await;
+    let mut writers = JoinSet::new();
+    for writer in 0..3u32 {
+        let store = ground.store.clone();
+        writers.spawn(async move {
+            for round in 1..100 {
+                if writer == 0 {
+                    store.beat(&beat("me")).await.unwrap();
+                    continue;
+                }
+                let places = (0..24).map(|n| (n * 7 + writer * 5) % 24);
+                let commits: Vec<_> = places.map(|partition| Commit { partition, progress: to(round), ..commit(Vec::new()) }).collect();
+                let written = store.commit_together(&commits.iter().collect::<Vec<_>>()).await.unwrap();
+                assert!(written.iter().all(|written| *written));
+            }
+        });
+    }
+    let began = Instant::now();
+    writers.join_all().await;
+    // PostgreSQL looks for a deadlock after a second, and here there would be one in most rounds.
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
 }

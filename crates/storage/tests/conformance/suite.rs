@@ -102,7 +102,9 @@ laws! {
         settled_events_are_told_from_others
         a_commit_repeated_changes_nothing
         an_event_twice_in_one_commit_takes_its_highest_state
-        commits_and_news_of_the_same_events_at_once_all_succeed;
+        commits_and_news_of_the_same_events_at_once_all_succeed
+        partitions_that_share_a_transaction_are_fenced_one_by_one
+        a_beat_and_commits_of_many_partitions_do_not_wait_for_each_other;
     parking:
         a_parked_event_is_due_at_its_moment
         due_events_come_oldest_first_and_by_topic

@@ -1,0 +1,72 @@
+//! Moves partitions' offsets forward, and counts how the records ended that they pass.
+
+use std::collections::HashSet;
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Value};
+
+use super::{Commit, Progress};
+use crate::Passed;
+use crate::lease::statement;
+use crate::value::{CHUNK_ROWS_MAX, bigint, text};
+
+/// What a partition's row is told in [`UPDATE`]: as many columns as a row of its values has.
+const TOLD: usize = 9;
+/// Moves offsets. A commit that is written a second time finds the offset where it moved it, and counts nothing.
+const UPDATE: &str = r#"UPDATE dispatch_partition SET
+    passed_delivered = passed_delivered + CASE WHEN next_offset < told.column4 THEN told.column5 ELSE 0 END,
+    passed_parked = passed_parked + CASE WHEN next_offset < told.column4 THEN told.column6 ELSE 0 END,
+    passed_dead = passed_dead + CASE WHEN next_offset < told.column4 THEN told.column7 ELSE 0 END,
+    passed_repeated = passed_repeated + CASE WHEN next_offset < told.column4 THEN told.column8 ELSE 0 END,
+    passed_expired = passed_expired + CASE WHEN next_offset < told.column4 THEN told.column9 ELSE 0 END,
+    next_offset = CASE WHEN next_offset < told.column4 THEN told.column4 ELSE next_offset END
+    FROM (VALUES {rows}) AS told
+    WHERE topic = $1 AND "partition" = told.column1 AND owner = told.column2 AND epoch = told.column3 RETURNING "partition", epoch"#;
+
+/// Advances commits of one topic; says of each whether its partition is its own, or it tells what is true whoever says it.
+pub(super) async fn advance(transaction: &DatabaseTransaction, topic: &str, commits: &[&Commit]) -> Result<Vec<bool>, DbErr> {
+    let mut told: Vec<(i64, &Progress)> =
+        commits.iter().filter_map(|commit| Some((i64::from(commit.partition), commit.progress.as_ref()?))).collect();
+    told.sort_unstable_by_key(|(partition, _)| *partition);
+    let mut ours = HashSet::new();
+    for chunk in told.chunks(CHUNK_ROWS_MAX) {
+        lock(transaction, topic, chunk).await?;
+        let mut values: Vec<Value> = vec![topic.into()];
+        for (partition, progress) in chunk {
+            let Passed { delivered, parked, dead, repeated, expired } = progress.passed;
+            values.extend([Value::from(*partition), text(&progress.member).into(), bigint(progress.epoch).into()]);
+            let counts = [progress.next_offset.unwrap_or_default(), delivered, parked, dead, repeated, expired];
+            values.extend(counts.map(|count| bigint(count).into()));
+        }
+        let update = UPDATE.replace("{rows}", &rows(chunk.len()));
+        for row in transaction.query_all_raw(statement(transaction.get_database_backend(), &update, values)).await? {
+            ours.insert((row.try_get_by_index::<i64>(0)?, row.try_get_by_index::<i64>(1)?));
+        }
+    }
+    let is_ours = |commit: &&Commit| {
+        commit.progress.as_ref().is_none_or(|progress| ours.contains(&(i64::from(commit.partition), bigint(progress.epoch))))
+    };
+    Ok(commits.iter().map(is_ours).collect())
+}
+
+/// Locks partitions in their order, as a beat does: the two would wait for each other otherwise. SQLite has one writer.
+async fn lock(transaction: &DatabaseTransaction, topic: &str, told: &[(i64, &Progress)]) -> Result<(), DbErr> {
+    if told.len() < 2 || transaction.get_database_backend() != DbBackend::Postgres {
+        return Ok(());
+    }
+    let places: Vec<String> = (2..).take(told.len()).map(|number| format!("${number}")).collect();
+    let select = format!(
+        r#"SELECT 1 FROM dispatch_partition WHERE topic = $1 AND "partition" IN ({}) ORDER BY "partition" FOR UPDATE"#,
+        places.join(", ")
+    );
+    let values = std::iter::once(topic.into()).chain(told.iter().map(|(partition, _)| Value::from(*partition))).collect();
+    transaction.query_all_raw(statement(DbBackend::Postgres, &select, values)).await.map(drop)
+}
+
+/// The places of so many rows of values, after the topic's.
+fn rows(count: usize) -> String {
+    let row = |number: usize| {
+        let places: Vec<String> = (number * TOLD + 2..).take(TOLD).map(|place| format!("${place}")).collect();
+        format!("({})", places.join(", "))
+    };
+    (0..count).map(row).collect::<Vec<_>>().join(", ")
+}
