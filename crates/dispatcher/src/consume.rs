@@ -6,6 +6,7 @@
 //! the process: another owner takes the partition over, instead of nobody noticing that it stands.
 //! Next: `crates/dispatcher/src/enrich.rs`.
 
+mod known;
 mod lanes;
 
 use std::collections::HashSet;
@@ -17,14 +18,16 @@ use chassis::admin::Condition;
 use chassis::lifecycle::Cause;
 use events_proxy_core::Envelope;
 use events_proxy_core::envelope::Record;
-use storage::{Expired, Store, Undecodable};
+use storage::{Expired, Undecodable};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::own::hold::Hold;
 use crate::path::{Journey, Path};
 use crate::settle::{Ended, Key, Ledger};
+use crate::together::Together;
 use chassis::lifecycle::sentence;
+pub(crate) use known::Known;
 pub use lanes::Order;
 use lanes::{Lanes, Traveller};
 
@@ -48,7 +51,7 @@ pub(crate) struct Consumer {
     /// The topic.
     pub(crate) subscriber: Arc<dyn Subscriber>,
     /// Knows what has ended before.
-    pub(crate) store: Store,
+    pub(crate) known: Together<Known>,
     /// The partition's lease.
     pub(crate) hold: Arc<Hold>,
     /// Where the partition stands.
@@ -178,8 +181,7 @@ impl Consumer {
     async fn start(&self, records: Vec<Received>, lanes: &mut Lanes, events: &mut JoinSet<()>) -> Result<(), Stop> {
         let consumed_at = self.path.clock.now();
         let decoded: Vec<_> = records.into_iter().map(|received| (Envelope::decode(&received.record), received)).collect();
-        let keys: Vec<Key> = decoded.iter().filter_map(|(envelope, _)| envelope.as_ref().ok()).map(key).collect();
-        let over = self.over(&keys).await?;
+        let over = self.over(decoded.iter().filter_map(|(envelope, _)| envelope.as_ref().ok()).map(key).collect()).await?;
         for (envelope, Received { offset, record }) in decoded {
             let since = envelope.as_ref().map_or(consumed_at, |envelope| envelope.received_at);
             if !self.ledger.window().take_since(offset, record.bytes(), since) {
@@ -232,20 +234,20 @@ impl Consumer {
     }
 
     /// The events among these that have ended before, or are parked; asks until the storage answers.
-    async fn over(&self, keys: &[Key]) -> Result<HashSet<Key>, Stop> {
+    async fn over(&self, keys: Arc<[Key]>) -> Result<Arc<HashSet<Key>>, Stop> {
         let (mut pause, mut failures) = (PAUSE.0, 0_u32);
         loop {
             if keys.is_empty() {
-                return Ok(HashSet::new());
+                return Ok(Arc::default());
             }
-            match self.unless_left(self.store.settled_among(keys)).await? {
+            match self.unless_left(self.known.ask(Arc::clone(&keys))).await? {
                 Ok(over) => return Ok(over),
                 Err(error) => {
                     failures = failures.saturating_add(1);
                     if failures.is_power_of_two() {
                         tracing::warn!(
                             failures,
-                            error = sentence(&error),
+                            error = sentence(error.as_ref()),
                             "the storage does not tell what has been delivered; nothing is sent meanwhile"
                         );
                     }

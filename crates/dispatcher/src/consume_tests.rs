@@ -15,7 +15,7 @@ use storage::{Limit, Store};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
-use super::{Consumer, Order, Span, gaps};
+use super::{Consumer, Known, Order, Span, gaps};
 use crate::breaker::Breaker;
 use crate::deliver::{Graphql, Target};
 use crate::enrich::Brands;
@@ -92,7 +92,7 @@ async fn a_task_that_breaks_is_a_failure_of_the_consumer_instead_of_its_quiet_en
     let consumer = Consumer {
         subscriber: Arc::new(topic.clone()),
         path: Arc::new(path(&store).await),
-        store,
+        known: Known::together(store, &Tasks::new()),
         hold: lasting(),
         ledger: Arc::new(Ledger::new(0, 0)),
         span: Span { records: 1, bytes: 1 << 20 },

@@ -13,15 +13,16 @@ use std::time::Duration;
 use broker::Subscriber;
 use chassis::admin::Condition;
 use chassis::lifecycle::{OnFailure, Tasks};
-use storage::{Holding, Store, Waiting};
+use storage::{Holding, Waiting};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::Instant;
 
-use crate::consume::{Consumer, Order, Span};
+use crate::consume::{Consumer, Known, Order, Span};
 use crate::own::Notice;
 use crate::own::hold::Hold;
 use crate::path::Path;
 use crate::settle::{Ended, Ledger, Settle};
+use crate::together::Together;
 
 /// How many ends may wait for a partition's settlement.
 const ENDED_WAITING: usize = 1_024;
@@ -32,7 +33,7 @@ pub(crate) struct Works {
     /// The topic.
     pub(crate) subscriber: Arc<dyn Subscriber>,
     /// Knows what has ended before.
-    pub(crate) store: Store,
+    pub(crate) known: Together<Known>,
     /// Stores how events end.
     pub(crate) settle: Settle,
     /// How far a partition is read ahead.
@@ -106,7 +107,7 @@ impl Desks {
         });
         let consumer = Consumer {
             subscriber: Arc::clone(&works.subscriber),
-            store: works.store.clone(),
+            known: works.known.clone(),
             hold: Arc::clone(&hold),
             ledger: Arc::clone(&ledger),
             span: works.span,

@@ -5,6 +5,7 @@ pub mod process;
 pub mod stack;
 pub mod own;
 mod desk;
+mod together;
 mod backlog;
 mod audit;
 mod consume;

@@ -5,6 +5,7 @@
 //! an epoch that is over writes nothing but what is true whoever says it: that the target has an event.
 //! Next: nothing; the path ends here.
 
+mod commits;
 mod tally;
 
 use std::collections::HashSet;
@@ -23,6 +24,8 @@ use tokio::time::Instant;
 use crate::metrics::Metrics;
 use crate::own::Notice;
 use crate::own::hold::Hold;
+use crate::together::Together;
+pub(crate) use commits::Commits;
 use tally::{Tally, Way};
 
 /// The pause after a failed commit; it doubles up to the second.
@@ -184,7 +187,9 @@ impl Ledger {
 /// Stores how events ended.
 #[derive(Debug, Clone)]
 pub(crate) struct Settle {
-    /// Where.
+    /// Where, together with other partitions.
+    pub(crate) commits: Together<Commits>,
+    /// Where, alone.
     pub(crate) store: Store,
     /// The topic's name.
     pub(crate) topic: Arc<str>,
@@ -208,7 +213,7 @@ impl Settle {
         let (mut batch, mut tally) = (Vec::with_capacity(self.batch_max), Tally::default());
         while ended.recv_many(&mut batch, self.batch_max).await > 0 {
             let released = batch.iter().filter(|ended| matches!(ended, Ended::Parked(_))).count();
-            let commit = self.commit_of(of, &mut tally, batch.drain(..));
+            let commit = Arc::new(self.commit_of(of, &mut tally, batch.drain(..)));
             if self.store(hold, &commit).await {
                 self.stored(ledger, &commit, released);
                 continue;
@@ -219,7 +224,7 @@ impl Settle {
                 notices.send(Notice::Fenced(hold.partition, hold.epoch)).await.ok();
             }
             ledger.end_of(&commit.settled);
-            self.facts(commit).await;
+            self.facts(&commit).await;
         }
     }
 
@@ -261,21 +266,18 @@ impl Settle {
         Commit { topic: self.topic.to_string(), partition: ledger.partition, progress: Some(progress), settled, undecodable }
     }
 
-    /// Stores a commit; tries until it holds, `false` when the partition is another's.
-    async fn store(&self, hold: &Hold, commit: &Commit) -> bool {
+    /// Stores a commit; tries until it holds, `false` when the partition is another's. The first try is together with other
+    /// partitions, the next ones are not: a commit that the storage refuses holds up no other.
+    async fn store(&self, hold: &Hold, commit: &Arc<Commit>) -> bool {
         let says = |progress: &Progress| progress.next_offset.is_some() || !progress.expired.is_empty();
         if commit.settled.is_empty() && commit.undecodable.is_empty() && !commit.progress.as_ref().is_some_and(says) {
             return true;
         }
         let (mut failures, mut pause) = (0_u32, PAUSE.0);
         loop {
-            let began = Instant::now();
-            match self.store.commit(commit).await {
-                Ok(()) => {
-                    self.metrics.committed(began.elapsed());
-                    return true;
-                }
-                Err(Error::Fenced) => return false,
+            let stored = if failures == 0 { self.commits.ask(Arc::clone(commit)).await } else { self.alone(commit).await };
+            match stored {
+                Ok(written) => return written,
                 Err(_) if hold.is_lost() => return false,
                 Err(error) => {
                     failures = failures.saturating_add(1);
@@ -287,14 +289,26 @@ impl Settle {
         }
     }
 
+    /// Stores a commit in a transaction of its own; `false` when the partition is another's.
+    async fn alone(&self, commit: &Commit) -> Result<bool, Arc<Error>> {
+        let began = Instant::now();
+        match self.store.commit(commit).await {
+            Ok(()) => {
+                self.metrics.committed(began.elapsed());
+                Ok(true)
+            }
+            Err(Error::Fenced) => Ok(false),
+            Err(error) => Err(Arc::new(error)),
+        }
+    }
+
     /// Tells what is true whoever says it; the rest is the new owner's.
-    async fn facts(&self, mut commit: Commit) {
-        commit.progress = None;
-        commit.undecodable.clear();
-        commit.settled.retain(|settled| settled.end == End::Delivered);
-        if commit.settled.is_empty() {
+    async fn facts(&self, commit: &Commit) {
+        let settled: Vec<_> = commit.settled.iter().filter(|settled| settled.end == End::Delivered).cloned().collect();
+        if settled.is_empty() {
             return;
         }
+        let commit = Commit { topic: commit.topic.clone(), partition: commit.partition, progress: None, settled, undecodable: Vec::new() };
         for _ in 0..FACTS_TRIES {
             match self.store.commit(&commit).await {
                 Ok(()) => return self.count(&commit),

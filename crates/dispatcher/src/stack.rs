@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::audit::Audit;
 use crate::backlog::Backlog;
 use crate::breaker::Breaker;
-use crate::consume::Span;
+use crate::consume::{Known, Span};
 use crate::deliver::{Deliver, Graphql, Testing};
 use crate::desk::{Desks, Works};
 use crate::enrich::Brands;
@@ -30,7 +30,7 @@ use crate::park::Parked;
 use crate::path::Path;
 use crate::replay::Replays;
 use crate::settings::Settings;
-use crate::settle::Settle;
+use crate::settle::{Commits, Settle};
 use chassis::lifecycle::sentence;
 
 /// The pause between tries to bring the storage up to date.
@@ -167,7 +167,7 @@ impl Running {
             attempt: parts.settings.terms.attempt,
             notices,
             subscriber: parts.subscriber,
-            store: parts.store.clone(),
+            known: Known::together(parts.store.clone(), &self.tasks),
         });
         let backlog = Backlog::new(desks.clone(), parts.clock, Arc::clone(&self.pace), parts.retention);
         backlog.tell(&parts.registry);
@@ -210,11 +210,13 @@ impl Running {
 
     /// What stores how events end.
     fn settle(&self, parts: &Parts, topic: &Arc<str>) -> Settle {
+        let batch_max = parts.settings.batch_max;
         Settle {
+            commits: Commits::together(parts.store.clone(), self.metrics.clone(), batch_max, &self.tasks),
             store: parts.store.clone(),
             topic: Arc::clone(topic),
             member: parts.member.id.clone(),
-            batch_max: parts.settings.batch_max,
+            batch_max,
             metrics: self.metrics.clone(),
             clock: Arc::clone(&parts.clock),
         }
