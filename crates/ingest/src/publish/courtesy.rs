@@ -1,5 +1,5 @@
 //! Who waits for an answer goes first: while events pour in faster than the spool's writer takes them easily, the spool is
-//! read at a walk, and CPU and disk are theirs.
+//! read at a walk, and CPU and disk are theirs. While they trickle in, what comes within a [`BEAT`] is read at once.
 //!
 //! The spool is there for bursts, and the target is slower than a burst anyway. Laws: a read waits at most [`LONGEST`]; all
 //! together for [`BURST`], which comes back at a tenth of the time; not at all from a share of the spool's capacity on, nor
@@ -9,10 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use broker::log::Log;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::metrics::Metrics;
 
+/// How long after one read began the next one does, while few records wait: each costs some wake-ups, however much it reads.
+const BEAT: Duration = Duration::from_millis(10);
+/// So many are few.
+const FEW: u64 = 256;
 /// The longest wait before one read.
 const LONGEST: Duration = Duration::from_secs(2);
 /// How long reads may wait all together.
@@ -35,6 +39,8 @@ pub(crate) struct Courtesy(Option<(Arc<Mutex<Seen>>, Metrics)>);
 /// What was seen of a spool.
 #[derive(Debug)]
 struct Seen {
+    /// When a read began last.
+    read: Option<Instant>,
     /// When it was looked at.
     at: Instant,
     /// How long its writer had been at work.
@@ -50,7 +56,14 @@ struct Seen {
 impl Seen {
     /// Nothing yet.
     fn new(now: Instant) -> Self {
-        Self { at: now, busy: Duration::ZERO, end: u64::MAX, pouring: false, left: BURST }
+        Self { read: None, at: now, busy: Duration::ZERO, end: u64::MAX, pouring: false, left: BURST }
+    }
+
+    /// When the next read is due, and notes that it begins then.
+    fn beat(&mut self, now: Instant) -> Instant {
+        let due = self.read.map_or(now, |read| now.max(read + BEAT));
+        self.read = Some(due);
+        due
     }
 
     /// Whether reads should wait, by how long the writer has been at work and where the spool ends.
@@ -78,9 +91,13 @@ impl Courtesy {
         Self(None)
     }
 
-    /// Waits before a read, while others need the machine more. Cancel-safe.
-    pub(super) async fn give_way(&self, spool: &Log) {
+    /// Waits before a read from an offset on, while others need the machine more or little waits there. Cancel-safe.
+    pub(super) async fn give_way(&self, spool: &Log, from: u64) {
         let Some((seen, metrics)) = &self.0 else { return };
+        if spool.bounds().end.saturating_sub(from) < FEW {
+            let due = lock(seen).beat(Instant::now());
+            sleep_until(due).await;
+        }
         let until = Instant::now() + LONGEST;
         while spool.bytes() < spool.capacity_bytes() / ROOMY && Instant::now() < until {
             if !lock(seen).waits(Instant::now(), (spool.busy(), spool.bounds().end)) {
@@ -106,9 +123,9 @@ mod tests {
     use broker::log::{Log, Options};
     use chassis::metrics::Registry;
     use events_proxy_core::envelope::Record;
-    use tokio::time::Instant;
+    use tokio::time::{Instant, sleep};
 
-    use super::{BURST, Courtesy, LONGEST, POLL, Seen, lock};
+    use super::{BEAT, BURST, Courtesy, FEW, LONGEST, POLL, Seen, lock};
     use crate::metrics::Metrics;
 
     /// What a spool looks like after so many polls, with a writer at work for a share of each, in hundredths, and so many events in each.
@@ -142,6 +159,26 @@ mod tests {
         assert!(waited > least && waited < most, "{waited:?} of {:?}", POLL * 2_000);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_trickles_in_is_read_once_a_beat_and_a_backlog_at_once() {
+        let (dir, registry) = (tempfile::tempdir().unwrap(), Registry::new());
+        let spool = Log::open(dir.path(), &Options::default()).unwrap();
+        spool.append(vec![Record::default(); usize::try_from(FEW).unwrap()]).await.unwrap();
+        let courtesy = Courtesy::new(Metrics::new(&registry));
+        let reads = async |from: [u64; 3]| {
+            let began = Instant::now();
+            for from in from {
+                courtesy.give_way(&spool, from).await;
+            }
+            began.elapsed()
+        };
+        assert_eq!(reads([0; 3]).await, Duration::ZERO, "a backlog");
+        let waited = reads([FEW; 3]).await;
+        assert!(waited >= BEAT * 2 && waited < BEAT * 3, "{waited:?}");
+        sleep(BEAT).await;
+        assert_eq!(reads([FEW, 0, 0]).await, Duration::ZERO, "the first after a while");
+    }
+
     #[tokio::test]
     async fn a_read_waits_two_seconds_at_most_and_not_where_the_spool_fills_or_answers_depend_on_it() {
         let (dir, registry) = (tempfile::tempdir().unwrap(), Registry::new());
@@ -153,7 +190,7 @@ mod tests {
             if let Some((seen, _)) = &courtesy.0 {
                 *lock(seen) = Seen { at: began + BURST, pouring: true, ..Seen::new(began) };
             }
-            courtesy.give_way(spool).await;
+            courtesy.give_way(spool, 0).await;
             began.elapsed()
         };
         let waited = wait(Courtesy::new(metrics()), &spool).await;

@@ -336,7 +336,7 @@ fn read(spool: &Log, courtesy: &Courtesy, (from, failures): (u64, u32)) -> Readi
         if failures > 0 {
             tokio::time::sleep(PAUSE).await;
         }
-        courtesy.give_way(&spool).await;
+        courtesy.give_way(&spool, from).await;
         spool.read(from, READ).await
     })
 }
