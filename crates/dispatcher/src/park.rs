@@ -1,6 +1,7 @@
 //! Events that failed for a while and are tried again later: read when they are due, led along the same path.
 //!
-//! Law: a parked event is tried by the owner of its partition alone.
+//! Laws: a parked event is tried by the owner of its partition alone. What does not read any more is dead, with what is left
+//! of it: it would be due for ever, and in the way of others.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use chassis::lifecycle::Cause;
 use events_proxy_core::Envelope;
-use storage::{ParkedRow, Store};
+use storage::{ParkedRow, Store, Undecodable};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -82,11 +83,23 @@ impl Parked {
                 return;
             }
         };
-        for row in due.into_iter().filter(|row| !retried.contains(&(row.partition, row.offset))) {
+        for broken in due.broken {
+            self.bury(broken).await;
+        }
+        for row in due.rows.into_iter().filter(|row| !retried.contains(&(row.partition, row.offset))) {
             let Ok(permit) = Arc::clone(&self.under_way).acquire_owned().await else { return };
+            let envelope = match Envelope::decode(&row.record) {
+                Ok(envelope) => envelope,
+                Err(error) => {
+                    let ParkedRow { partition, offset, record, .. } = row;
+                    let (detail, at) = (sentence(&error), self.path.clock.now());
+                    self.bury(Undecodable { partition, offset, record, detail, at, was_parked: true }).await;
+                    continue;
+                }
+            };
             // Looked up anew for each: a partition may have gone while the one before waited for its turn.
             let at = self.desks.at(row.partition);
-            if let Some((journey, (desk, ended))) = at.and_then(|way| journey(way, row)) {
+            if let Some((journey, (desk, ended))) = at.and_then(|way| journey(way, row, envelope)) {
                 let path = Arc::clone(&self.path);
                 events.spawn(async move {
                     let key = (journey.envelope.source_id.clone(), journey.envelope.event.id.clone());
@@ -101,6 +114,23 @@ impl Parked {
             }
         }
     }
+
+    /// Gives what does not read to its partition's settlement, unless it has it already.
+    async fn bury(&self, broken: Undecodable) {
+        let Some((desk, ended)) = self.desks.at(broken.partition) else { return };
+        if !desk.ledger.begin_burial(broken.offset) {
+            return;
+        }
+        tracing::error!(
+            code = "parked_unreadable",
+            partition = broken.partition,
+            offset = broken.offset,
+            error = broken.detail,
+            "a parked event cannot be read any more: it is dead, with what is left of it"
+        );
+        // A closed settlement means that it has failed, which stops the process.
+        drop(ended.send(Ended::Undecodable(Box::new(broken))).await);
+    }
 }
 
 /// Where a partition's parked events lie that are under way.
@@ -110,20 +140,7 @@ fn places(ledger: &Ledger) -> impl Iterator<Item = (u32, u64)> + use<> {
 }
 
 /// A parked event's next journey; none while it is under way already.
-fn journey(way: Way, row: ParkedRow) -> Option<(Journey, Way)> {
-    let envelope = match Envelope::decode(&row.record) {
-        Ok(envelope) => envelope,
-        Err(error) => {
-            tracing::error!(
-                code = "parked_unreadable",
-                partition = row.partition,
-                offset = row.offset,
-                error = sentence(&error),
-                "a parked event cannot be read; it stays parked"
-            );
-            return None;
-        }
-    };
+fn journey(way: Way, row: ParkedRow, envelope: Envelope) -> Option<(Journey, Way)> {
     let begun = way.0.ledger.begin_again(&(envelope.source_id.clone(), envelope.event.id.clone()), row.offset);
     let (hold, place) = (Arc::clone(&way.0.hold), (row.partition, row.offset));
     let ParkedRow { record, consumed_at, attempts, forgiven, .. } = row;

@@ -43,7 +43,7 @@ pub(crate) enum Ended {
     Event(Box<Settled>),
     /// An event that had been parked before; its offset was committed then.
     Parked(Box<Settled>),
-    /// A record that is no event.
+    /// A record that is no event; its offset was committed when it was parked as one, if it was.
     Undecodable(Box<Undecodable>),
     /// A record of an event that has ended, or is under way, by another record.
     Repeat(u64),
@@ -51,6 +51,17 @@ pub(crate) enum Ended {
     Expired(Expired),
     /// So many offsets from one on that have no record: the topic keeps marks of its own there, or has compacted them.
     Absent(u64, u64),
+}
+
+impl Ended {
+    /// Whether it had been parked before.
+    fn was_parked(&self) -> bool {
+        match self {
+            Self::Parked(_) => true,
+            Self::Undecodable(record) => record.was_parked,
+            Self::Event(_) | Self::Repeat(_) | Self::Expired(_) | Self::Absent(..) => false,
+        }
+    }
 }
 
 /// The events of a partition that are under way, until their end is stored.
@@ -121,12 +132,20 @@ impl Ledger {
         self.under_way().retried.clone()
     }
 
-    /// Notes that these events are under way no longer.
-    fn end_of(&self, settled: &[Settled]) {
+    /// Notes that what was parked at an offset is being buried, for it does not read; `false` if it is already.
+    pub(crate) fn begin_burial(&self, offset: u64) -> bool {
+        self.under_way().retried.insert(offset)
+    }
+
+    /// Notes that what a commit settles is under way no longer.
+    fn end_of(&self, commit: &Commit) {
         let mut under_way = self.under_way();
-        for settled in settled {
+        for settled in &commit.settled {
             under_way.events.remove(&(settled.source_id.clone(), settled.event_id.clone()));
             under_way.retried.remove(&settled.offset);
+        }
+        for record in &commit.undecodable {
+            under_way.retried.remove(&record.offset);
         }
     }
 
@@ -212,7 +231,7 @@ impl Settle {
         let (ledger, hold) = of;
         let (mut batch, mut tally) = (Vec::with_capacity(self.batch_max), Tally::default());
         while ended.recv_many(&mut batch, self.batch_max).await > 0 {
-            let released = batch.iter().filter(|ended| matches!(ended, Ended::Parked(_))).count();
+            let released = batch.iter().filter(|ended| ended.was_parked()).count();
             let commit = Arc::new(self.commit_of(of, &mut tally, batch.drain(..)));
             if self.store(hold, &commit).await {
                 self.stored(ledger, &commit, released);
@@ -223,7 +242,7 @@ impl Settle {
                 // An owner that has ended owns nothing that could be lost.
                 notices.send(Notice::Fenced(hold.partition, hold.epoch)).await.ok();
             }
-            ledger.end_of(&commit.settled);
+            ledger.end_of(&commit);
             self.facts(&commit).await;
         }
     }
@@ -241,8 +260,10 @@ impl Settle {
                 }
                 Ended::Parked(event) => settled.push(*event),
                 Ended::Undecodable(record) => {
-                    window.finish(record.offset);
-                    tally.note(record.offset, Way::Dead, 1);
+                    if !record.was_parked {
+                        window.finish(record.offset);
+                        tally.note(record.offset, Way::Dead, 1);
+                    }
                     undecodable.push(*record);
                 }
                 Ended::Repeat(offset) => {
@@ -323,7 +344,7 @@ impl Settle {
         if let Some(next) = commit.progress.as_ref().and_then(|progress| progress.next_offset) {
             ledger.committed.store(next, Ordering::Release);
         }
-        ledger.end_of(&commit.settled);
+        ledger.end_of(commit);
         ledger.smaller.notify_waiters();
         ledger.count_parked(&commit.settled, released);
         self.count(commit);

@@ -18,7 +18,7 @@ use events_proxy_core::{DeadReason, Envelope, Event, EventId, SourceId, State, T
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use simulators::target::{Failure, Options, Outcome, Target};
-use storage::{Beat, Member, Store};
+use storage::{Beat, Commit, End, Member, Settled, Store};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -352,6 +352,45 @@ async fn parked_events_are_not_delivered_twice_however_often_they_are_looked_for
     let (running, _) = ground.start("one", Order::None);
     until("everything is delivered", async || running.numbers().delivered == 200).await;
     assert_eq!((running.numbers().parked, ground.target.numbers().duplicates), (0, 0));
+    running.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parked_event_that_does_not_read_any_more_is_dead_and_in_nobody_s_way() {
+    let ground = Ground::new(Options::default()).await;
+    ground.store.migrate().await.unwrap();
+    let now = SystemClock.now();
+    let parked = |id: &str, offset: u64, record: Record| Settled {
+        source_id: SourceId::new("shop"),
+        event_id: EventId::new(id),
+        name: "ok".to_owned(),
+        trace_id: String::new(),
+        brand: None,
+        received_at: now,
+        consumed_at: now,
+        settled_at: now,
+        partition: 0,
+        offset,
+        attempts: Vec::new(),
+        forgiven: 0,
+        end: End::Parked { next_attempt_at: now },
+        record,
+    };
+    let settled = vec![parked("broken", 900, Record::default()), parked("whole", 901, record("shop", "whole"))];
+    let commit = Commit { topic: "events".to_owned(), partition: 0, progress: None, settled, undecodable: Vec::new() };
+    ground.store.commit(&commit).await.unwrap();
+    ground.publish("shop", 0..3).await;
+    let (running, _) = ground.start("one", Order::None);
+    until("what reads is delivered", async || running.numbers().delivered == 4).await;
+    until("what does not is dead", async || ground.store.dead_letters(9).await.unwrap().len() == 1).await;
+    let letter = ground.store.dead_letters(9).await.unwrap().remove(0);
+    assert_eq!((letter.offset, letter.reason), (900, DeadReason::Undecodable));
+    let query = storage::Query { limit: 9, ..Default::default() };
+    let rows = ground.store.events(&SourceId::new("shop"), &query).await.unwrap().rows;
+    let states: HashMap<_, _> = rows.iter().map(|row| (row.event_id.as_str(), row.state)).collect();
+    assert_eq!((states["broken"], states["whole"]), (State::Dead, State::Delivered));
+    until("nothing is parked", async || running.numbers().parked == 0).await;
+    assert_eq!(ground.store.balance("events").await.unwrap().unaccounted(), 0);
     running.stop(Duration::from_secs(5)).await;
 }
 

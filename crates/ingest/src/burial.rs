@@ -99,7 +99,7 @@ impl Graveyard {
             }),
             Err(error) => {
                 let detail = format!("{reason}; {}", sentence(&error));
-                commit.undecodable.push(Undecodable { partition: 0, offset, record, detail, at });
+                commit.undecodable.push(Undecodable { partition: 0, offset, record, detail, at, was_parked: false });
             }
         }
         commit

@@ -102,6 +102,8 @@ pub struct Undecodable {
     pub detail: String,
     /// When it was found.
     pub at: Moment,
+    /// Whether it was parked before, as an event that could be read: then its parked row goes, and its journal row dies with it.
+    pub was_parked: bool,
 }
 
 /// What only a partition's owner may say: how far it has come.
@@ -211,8 +213,10 @@ async fn of_topic(transaction: &DatabaseTransaction, commits: &[&Commit]) -> Res
     dead::bury(transaction, &topic, &standing, &undecodable).await?;
     parked::park(transaction, &topic, &standing).await?;
     let kept: HashSet<_> = standing.iter().filter(|event| event.end.state() == State::Parked).map(|event| event.place()).collect();
-    let gone = settled.iter().map(|event| event.place()).filter(|place| !kept.contains(place)).collect();
-    parked::release(transaction, &topic, gone).await?;
+    let broken: Vec<&Undecodable> = undecodable.into_iter().filter(|record| record.was_parked).collect();
+    merge::broken(transaction, &broken).await?;
+    let ended = settled.iter().map(|event| event.place()).filter(|place| !kept.contains(place));
+    parked::release(transaction, &topic, ended.chain(broken.iter().map(|record| record.place())).collect()).await?;
     Ok(written)
 }
 
@@ -223,6 +227,13 @@ async fn standing<'a>(transaction: &DatabaseTransaction, settled: &[&'a Settled]
     let ranks = merge::ranks(transaction, &keys).await?;
     let stands = |settled: &&Settled| ranks.get(&settled.key()).is_none_or(|rank| *rank <= settled.end.state().rank());
     Ok(kept.into_iter().filter(stands).collect())
+}
+
+impl Undecodable {
+    /// Its partition and offset, as the tables hold them.
+    pub(crate) fn place(&self) -> (i64, i64) {
+        (i64::from(self.partition), bigint(self.offset))
+    }
 }
 
 impl Settled {

@@ -119,7 +119,7 @@ pub(crate) async fn bury(
         }
     }
     for record in undecodable {
-        rows.insert((i64::from(record.partition), bigint(record.offset)), record_row(topic, record));
+        rows.insert(record.place(), record_row(topic, record));
     }
     let rows: Vec<ActiveModel> = rows.into_values().collect();
     let told = Expr::col((Alias::new("excluded"), Column::DiedAt));

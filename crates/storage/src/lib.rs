@@ -32,7 +32,7 @@ pub use error::Error;
 pub use journal::{Counts, Cursor, JournalRow, PAGE_ROWS_MAX, Page, PublishedRow, Query};
 pub use lease::{Beat, Holding, Member, PartitionRow, Standing};
 pub use pace::{Asked, Limit, Reserved};
-pub use parked::{ParkedRow, Waiting};
+pub use parked::{Due, ParkedRow, Waiting};
 pub use replay::{Choice, Moved, NewReplay, Of, Replay, ReplayState, Turn};
 pub use search::{DeadGroup, Found, NoPlace, Place, Search};
 pub use session::{NewSession, Rotated, RotatedSession, Rotation};

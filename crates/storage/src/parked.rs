@@ -7,10 +7,13 @@ use events_proxy_core::{Attempt, Moment};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict, Query};
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
 
-use crate::commit::Settled;
+use crate::commit::{Settled, Undecodable};
 use crate::entity::parked::{ActiveModel, Column, Entity, Model};
 use crate::value::{CHUNK_ROWS_MAX, Columns, attempts, bounded, headers, text};
 use crate::{Error, Store};
+
+/// Reads the table.
+const COLUMNS: Columns = Columns("parked");
 
 /// A parked event, as the dispatcher needs it to try again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,12 +36,21 @@ pub struct ParkedRow {
     pub consumed_at: Moment,
 }
 
+/// Parked events that are due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// Those that read, longest due first.
+    pub rows: Vec<ParkedRow>,
+    /// Those whose rows do not read any more, with what is left of them.
+    pub broken: Vec<Undecodable>,
+}
+
 impl Store {
-    /// The parked events of these partitions that are due, longest due first; at most 1,000, whatever the limit.
+    /// The parked events of these partitions that are due; at most 1,000, whatever the limit.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn due(&self, topic: &str, partitions: &[u32], now: Moment, limit: u32) -> Result<Vec<ParkedRow>, Error> {
+    pub async fn due(&self, topic: &str, partitions: &[u32], now: Moment, limit: u32) -> Result<Due, Error> {
         let select = Entity::find()
             .filter(Column::Topic.eq(text(topic)))
             .filter(Column::Partition.is_in(partitions.iter().copied().map(i64::from)))
@@ -47,8 +59,20 @@ impl Store {
             .order_by_asc(Column::Partition)
             .order_by_asc(Column::Offset)
             .limit(bounded(limit));
-        let rows = self.answer(select.all(self.reader())).await?;
-        rows.into_iter().map(ParkedRow::read).collect()
+        let mut due = Due { rows: Vec::new(), broken: Vec::new() };
+        for row in self.answer(select.all(self.reader())).await? {
+            let place = (COLUMNS.partition(row.partition)?, COLUMNS.offset("offset", row.offset)?);
+            let left = Record { key: row.record_key.clone(), payload: row.record_payload.clone(), ..Record::default() };
+            match ParkedRow::read(row, place) {
+                Ok(row) => due.rows.push(row),
+                Err(error) => {
+                    let (partition, offset) = place;
+                    let detail = error.to_string();
+                    due.broken.push(Undecodable { partition, offset, record: left, detail, at: now, was_parked: true });
+                }
+            }
+        }
+        Ok(due)
     }
 
     /// How many events are parked, and since when the oldest is with us, for each of these partitions that has any.
@@ -65,10 +89,9 @@ impl Store {
             .filter(Column::Partition.is_in(partitions.iter().copied().map(i64::from)))
             .group_by(Column::Partition);
         let groups = self.answer(select.into_model::<Group>().all(self.reader())).await?;
-        let table = Columns("parked");
         let read = |group: Group| {
-            let waiting = Waiting { events: table.offset("offset", group.events)?, oldest: Moment::from_micros(group.oldest) };
-            Ok((table.partition(group.partition)?, waiting))
+            let waiting = Waiting { events: COLUMNS.offset("offset", group.events)?, oldest: Moment::from_micros(group.oldest) };
+            Ok((COLUMNS.partition(group.partition)?, waiting))
         };
         groups.into_iter().map(read).collect()
     }
@@ -148,16 +171,15 @@ fn row(topic: &str, event: &Settled, due: Moment) -> ActiveModel {
 }
 
 impl ParkedRow {
-    /// Reads a row.
-    fn read(row: Model) -> Result<Self, Error> {
-        let table = Columns("parked");
+    /// Reads a row of that place.
+    fn read(row: Model, (partition, offset): (u32, u64)) -> Result<Self, Error> {
         Ok(Self {
             topic: row.topic,
-            partition: table.partition(row.partition)?,
-            offset: table.offset("offset", row.offset)?,
-            record: table.record(row.record_key, row.record_payload, &row.record_headers)?,
-            attempts: table.attempts(&row.attempts)?,
-            forgiven: table.sound("forgiven", u32::try_from(row.forgiven).ok())?,
+            partition,
+            offset,
+            record: COLUMNS.record(row.record_key, row.record_payload, &row.record_headers)?,
+            attempts: COLUMNS.attempts(&row.attempts)?,
+            forgiven: COLUMNS.sound("forgiven", u32::try_from(row.forgiven).ok())?,
             next_attempt_at: Moment::from_micros(row.next_attempt_at),
             consumed_at: Moment::from_micros(row.consumed_at),
         })

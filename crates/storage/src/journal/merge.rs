@@ -5,14 +5,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use events_proxy_core::State;
+use events_proxy_core::{DeadReason, State};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::sea_query::{Alias, CaseStatement, Expr, ExprTrait, OnConflict, Query};
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 
 use super::PublishedRow;
-use crate::commit::{End, Settled};
+use crate::commit::{End, Settled, Undecodable};
 use crate::entity::journal::{ActiveModel, Column, Entity};
+use crate::search::in_state;
 use crate::value::{CHUNK_ROWS_MAX, attempts, bigint, day, text};
 
 /// An event's key as the table holds it: source, event.
@@ -57,6 +58,27 @@ pub(crate) async fn settled(database: &impl ConnectionTrait, rows: &[&Settled]) 
         .action_and_where(excluded(Column::StateRank).gt(stored(Column::StateRank)).or(parked_again))
         .to_owned();
     upsert(database, news.into_iter().map(settled_row), &win).await
+}
+
+/// Buries parked events whose parked rows do not read. Who they are only their places tell.
+pub(crate) async fn broken(database: &impl ConnectionTrait, records: &[&Undecodable]) -> Result<(), DbErr> {
+    for record in records {
+        let (partition, offset) = record.place();
+        Entity::update_many()
+            .set(ActiveModel {
+                state_rank: Set(State::Dead.rank()),
+                next_attempt_at: Set(None),
+                dead_reason: Set(Some(DeadReason::Undecodable.as_str().to_owned())),
+                dead_detail: Set(Some(text(&record.detail))),
+                settled_at: Set(Some(record.at.as_micros())),
+                ..Default::default()
+            })
+            .filter(in_state(State::Parked))
+            .filter(Column::Partition.eq(partition).and(Column::Offset.eq(offset)))
+            .exec(database)
+            .await?;
+    }
+    Ok(())
 }
 
 /// The state ranks of those of the keyed events that the journal knows.

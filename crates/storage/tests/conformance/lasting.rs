@@ -1,7 +1,7 @@
 //! Laws of what lasts: migrations, the end of a process, a commit that fails.
 
-use events_proxy_core::{EventId, SourceId};
-use storage::{Account, Commit, End, Error, NewSession, Rotated, Rotation, Store};
+use events_proxy_core::{DeadReason, EventId, SourceId, State};
+use storage::{Account, Commit, Due, End, Error, NewSession, Rotated, Rotation, Store};
 use tokio::task::JoinSet;
 
 use crate::ground::Ground;
@@ -105,4 +105,29 @@ pub(crate) async fn a_commit_that_fails_leaves_nothing(ground: &Ground) {
     ground.run("ALTER TABLE elsewhere RENAME TO parked").await;
     ground.store.commit(&commit).await.unwrap();
     assert_eq!(ground.store.event(&shop(), &id("a")).await.unwrap().unwrap().offset, 1);
+}
+
+pub(crate) async fn a_parked_row_that_does_not_read_is_told_apart_and_dies_with_its_payload(ground: &Ground) {
+    for (event, offset) in [("a", 1), ("b", 2), ("c", 3)] {
+        settle(&ground.store, event, offset, parked(10)).await;
+    }
+    ground.run(r#"UPDATE parked SET record_headers = record_payload WHERE "offset" = 1"#).await;
+    ground.run(r#"UPDATE parked SET attempts = 'none' WHERE "offset" = 3"#).await;
+    let Due { rows, broken } = ground.store.due(TOPIC, &[3], second(99), 9).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.offset).collect::<Vec<_>>(), [2]);
+    let payload = settled("a", 1, parked(10)).record.payload;
+    for (broken, offset, column) in [(&broken[0], 1, "record_headers"), (&broken[1], 3, "attempts")] {
+        assert_eq!((broken.offset, broken.at, &broken.record.payload), (offset, second(99), &payload));
+        assert!(broken.was_parked && broken.detail.contains(column), "{}", broken.detail);
+    }
+    for _again in 0..2 {
+        ground.store.commit(&storage::Commit { undecodable: broken.clone(), ..commit(Vec::new()) }).await.unwrap();
+    }
+    assert_eq!(ground.store.due(TOPIC, &[3], second(99), 9).await.unwrap().rows.len(), 1);
+    for (event, state) in [("a", State::Dead), ("b", State::Parked), ("c", State::Dead)] {
+        let row = row(&ground.store, event).await;
+        assert_eq!((row.state, row.dead_reason), (state, (state == State::Dead).then_some(DeadReason::Undecodable)));
+    }
+    assert_eq!(ground.store.dead_letters(9).await.unwrap().len(), 2);
+    assert_eq!(ground.store.balance(TOPIC).await.unwrap().unaccounted(), 0);
 }

@@ -37,7 +37,7 @@ pub(crate) async fn due_events_come_oldest_first_and_by_topic(ground: &Ground) {
     "others".clone_into(&mut other.topic);
     ground.store.commit(&other).await.unwrap();
     assert_eq!(due(ground, 40).await, [2, 3, 1]);
-    let two = ground.store.due(TOPIC, &[3], second(40), 2).await.unwrap();
+    let two = ground.store.due(TOPIC, &[3], second(40), 2).await.unwrap().rows;
     assert_eq!(two.iter().map(|row| row.offset).collect::<Vec<_>>(), [2, 3]);
 }
 
@@ -93,8 +93,8 @@ pub(crate) async fn parked_events_are_told_to_the_owner_of_their_partition(groun
     let elsewhere = storage::Settled { partition: 4, ..settled("c", 9, parked(10)) };
     ground.store.commit(&storage::Commit { partition: 4, ..commit(vec![elsewhere]) }).await.unwrap();
     assert_eq!(due(ground, 99).await, [2, 5]);
-    assert_eq!(ground.store.due(TOPIC, &[], second(99), 9).await.unwrap(), []);
-    assert_eq!(ground.store.due(TOPIC, &[4, 5], second(99), 9).await.unwrap().len(), 1);
+    assert_eq!(ground.store.due(TOPIC, &[], second(99), 9).await.unwrap().rows, []);
+    assert_eq!(ground.store.due(TOPIC, &[4, 5], second(99), 9).await.unwrap().rows.len(), 1);
     let waiting = ground.store.waiting(TOPIC, &[3, 4, 5]).await.unwrap();
     let expected = [(3, Waiting { events: 2, oldest: second(2) }), (4, Waiting { events: 1, oldest: second(9) })];
     assert_eq!(waiting, expected.into());

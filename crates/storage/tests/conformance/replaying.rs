@@ -61,7 +61,7 @@ pub(crate) async fn a_replay_moves_dead_events_turn_by_turn_until_it_is_done(gro
     let replay = store.replay("r").await.unwrap().unwrap();
     assert_eq!((replay.state, replay.chosen, replay.moved, replay.ended_at), (ReplayState::Done, 5, 5, Some(second(201))));
     assert!(store.dead_letters(10).await.unwrap().is_empty());
-    let due = store.due(TOPIC, &[3], second(201), 10).await.unwrap();
+    let due = store.due(TOPIC, &[3], second(201), 10).await.unwrap().rows;
     assert_eq!(due.len(), 5);
     assert!(due.iter().all(|row| row.attempts.len() == 2 && row.forgiven == 2), "attempts are kept and count no more");
 }
@@ -86,7 +86,7 @@ pub(crate) async fn a_replayed_event_that_is_delivered_is_so_for_good(ground: &G
     store.commit(&commit(vec![Settled { settled_at: second(201), ..event("a", 1, End::Delivered) }])).await.unwrap();
     let row = store.event(&shop(), &EventId::new("a")).await.unwrap().unwrap();
     assert_eq!((row.state, row.dead_reason, row.replays), (State::Delivered, None, 1));
-    assert!(store.due(TOPIC, &[3], second(999), 10).await.unwrap().is_empty(), "its parked row is gone");
+    assert!(store.due(TOPIC, &[3], second(999), 10).await.unwrap().rows.is_empty(), "its parked row is gone");
 }
 
 pub(crate) async fn a_choice_chooses_by_every_condition(ground: &Ground) {
@@ -117,13 +117,13 @@ pub(crate) async fn an_event_that_the_topic_refused_is_replayed_past_it(ground: 
     }
     store.begin_replay(&order("r", Choice::default(), 100)).await.unwrap();
     assert_eq!(turn(store, "r", 9, second(200)).await, Some(Moved { moved: 2, done: true }));
-    let due = store.due(TOPIC, &[0], second(200), 10).await.unwrap();
+    let due = store.due(TOPIC, &[0], second(200), 10).await.unwrap().rows;
     assert_eq!(due.len(), 2, "two spools' events at the same offset are two events");
     let place = (due[0].partition, due[0].offset);
     let delivered = Settled { partition: place.0, offset: place.1, settled_at: second(201), ..event("spoola", 7, End::Delivered) };
     let other = Settled { partition: due[1].partition, offset: due[1].offset, event_id: EventId::new("spoolb"), ..delivered.clone() };
     store.commit(&storage::Commit { partition: 0, ..commit(vec![delivered, other]) }).await.unwrap();
-    assert!(store.due(TOPIC, &[0], second(999), 10).await.unwrap().is_empty());
+    assert!(store.due(TOPIC, &[0], second(999), 10).await.unwrap().rows.is_empty());
     assert_eq!(state(store, "spoola").await, State::Delivered);
 }
 
@@ -152,11 +152,11 @@ pub(crate) async fn a_cancelled_replay_moves_no_more(ground: &Ground) {
 pub(crate) async fn parked_events_become_due_before_their_time(ground: &Ground) {
     let store = &ground.store;
     store.commit(&commit(vec![event("a", 1, parked(5_000)), event("b", 2, parked(6_000))])).await.unwrap();
-    assert!(store.due(TOPIC, &[3], second(200), 10).await.unwrap().is_empty());
+    assert!(store.due(TOPIC, &[3], second(200), 10).await.unwrap().rows.is_empty());
     let choice = Choice { of: Of::Parked, event_id: Some(EventId::new("b")), ..Choice::default() };
     assert_eq!(store.begin_replay(&order("r", choice, 100)).await.unwrap(), 1);
     assert_eq!(turn(store, "r", 9, second(200)).await, Some(Moved { moved: 1, done: true }));
-    let due = store.due(TOPIC, &[3], second(200), 10).await.unwrap();
+    let due = store.due(TOPIC, &[3], second(200), 10).await.unwrap().rows;
     assert_eq!(due.iter().map(|row| row.offset).collect::<Vec<_>>(), [2]);
 }
 

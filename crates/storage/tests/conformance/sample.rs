@@ -112,7 +112,7 @@ pub(crate) async fn offsets(store: &Store, topic: &str) -> Vec<(u32, u64)> {
 
 /// What is due of the samples' partition in that second.
 pub(crate) async fn due(store: &Store, now: u64) -> Vec<ParkedRow> {
-    store.due(TOPIC, &[3], second(now), 100).await.unwrap()
+    store.due(TOPIC, &[3], second(now), 100).await.unwrap().rows
 }
 
 /// Settles one event.

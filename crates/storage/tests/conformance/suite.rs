@@ -175,5 +175,6 @@ lasting_laws! {
         an_older_version_goes_on_beside_a_newer_ones_steps
         two_processes_may_write_at_once
         everything_survives_the_end_of_the_process
-        a_commit_that_fails_leaves_nothing;
+        a_commit_that_fails_leaves_nothing
+        a_parked_row_that_does_not_read_is_told_apart_and_dies_with_its_payload;
 }
