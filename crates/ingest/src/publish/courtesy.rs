@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::metrics::Metrics;
 
 /// How long after one read began the next one does, while few records wait: each costs some wake-ups, however much it reads.
-const BEAT: Duration = Duration::from_millis(10);
+const BEAT: Duration = Duration::from_millis(50);
 /// So many are few.
 const FEW: u64 = 256;
 /// The longest wait before one read.
