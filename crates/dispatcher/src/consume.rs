@@ -262,7 +262,8 @@ impl Consumer {
     async fn bury(&self, offset: u64, record: Record, detail: String) {
         // A record that could not even be read has not been taken yet; taking it twice changes nothing.
         let _known = self.ledger.window().take_since(offset, record.bytes(), self.path.clock.now());
-        let undecodable = Undecodable { partition: self.ledger.partition, offset, record, detail, at: self.path.clock.now(), was_parked: false };
+        let undecodable =
+            Undecodable { partition: self.ledger.partition, offset, record, detail, at: self.path.clock.now(), was_parked: false };
         self.hand_on(Ended::Undecodable(Box::new(undecodable))).await;
     }
 

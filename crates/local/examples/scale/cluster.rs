@@ -67,10 +67,15 @@ impl Cluster {
         Ok(())
     }
 
+    /// The numbers of the processes of ingest and of the first dispatcher.
+    pub(crate) fn pods(&self) -> anyhow::Result<[u32; 2]> {
+        Ok([self.ingest.id(), self.dispatchers.first().context("find a dispatcher")?.id()])
+    }
+
     /// What ingest and the first dispatcher have used.
-    pub(crate) fn used(&self) -> anyhow::Result<(Used, Used)> {
-        let dispatcher = self.dispatchers.first().context("find a dispatcher")?;
-        Ok((used(self.ingest.id())?, used(dispatcher.id())?))
+    pub(crate) fn used(&self) -> anyhow::Result<[Used; 2]> {
+        let [ingest, dispatcher] = self.pods()?;
+        Ok([used(ingest)?, used(dispatcher)?])
     }
 }
 

@@ -60,7 +60,8 @@ pub(crate) async fn what_the_topic_dropped_or_could_not_be_read_is_not_named(gro
     let passed = Passed { expired: 1, dead: 1, ..Passed::default() };
     let range = Expired { first: 5, end: 6, found_at: second(1) };
     let progress = to(7).map(|progress| Progress { passed, expired: vec![range], ..progress });
-    let damaged = Undecodable { partition: 3, offset: 6, record: Record::default(), detail: "torn".to_owned(), at: second(1), was_parked: false };
+    let damaged =
+        Undecodable { partition: 3, offset: 6, record: Record::default(), detail: "torn".to_owned(), at: second(1), was_parked: false };
     ground.store.commit(&Commit { progress, undecodable: vec![damaged], ..commit(Vec::new()) }).await.unwrap();
     assert_eq!(ground.store.balance(TOPIC).await.unwrap().unaccounted(), 0);
     assert_eq!(ground.store.astray(TOPIC, Why::NoEnd).await.unwrap(), []);
