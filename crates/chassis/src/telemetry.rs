@@ -162,7 +162,7 @@ fn assemble(options: &Options, output: Box<dyn Write + Send>) -> Result<(Dispatc
     // Not an optional layer: that would not be told which subscriber it belongs to.
     let dispatch = match &sink {
         Some(sink) => {
-            let widest = filter.clone().into_iter().map(|(_, level)| level).chain([LevelFilter::INFO]).max();
+            let widest = filter.clone().into_iter().map(|(_, level)| level).chain(filter.default_level()).chain([LevelFilter::INFO]).max();
             // Spans pass whatever the filter says of them, so that a line can tell its trace.
             let shown = filter_fn(move |metadata| is_ours_to_trace(metadata) || filter.would_enable(metadata.target(), metadata.level()));
             let shown = shown.with_max_level_hint(widest.unwrap_or(LevelFilter::TRACE));

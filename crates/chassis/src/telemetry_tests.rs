@@ -111,6 +111,18 @@ fn a_filter_by_target_shows_more_or_less_of_it() {
 }
 
 #[test]
+fn a_level_alone_is_that_of_every_target() {
+    for (filter, expected) in [("trace", 3), ("debug", 2), ("info", 1), ("error", 0)] {
+        let lines = told(&options(LogOutput::Json, filter), || {
+            tracing::info!(target: "some", "told");
+            tracing::debug!(target: "other", "told");
+            tracing::trace!(target: "third", "told");
+        });
+        assert_eq!(lines.len(), expected, "{filter}");
+    }
+}
+
+#[test]
 fn spans_have_their_contexts_even_when_logs_go_nowhere() {
     for (log, filter) in [(LogOutput::None, "info"), (LogOutput::None, "off"), (LogOutput::Json, "off")] {
         let lines = told(&options(log, filter), || {
