@@ -1,12 +1,13 @@
 //! What happens while the database is away, silent or busy: an error within a known time, never a wait without end.
 
+use std::error::Error as _;
 use std::net::TcpListener;
 use std::str::FromStr;
 use std::time::Duration;
 
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
-use storage::{Error, Options, Store};
+use storage::{Error, Options, Search, Store};
 use tokio::time::Instant;
 
 use crate::cable::Cable;
@@ -93,6 +94,20 @@ async fn a_connection_that_was_cut_at_work_gives_its_place_and_its_locks_back() 
     // What was cut has its transaction open on the server and holds the row; the server ends it before others give up.
     ground.store.journal_published(&rows).await.unwrap();
     assert!(start.elapsed() > Duration::from_secs(3), "the row was held, else this test shows nothing");
+}
+
+#[tokio::test]
+async fn a_search_that_takes_too_long_is_given_up_by_postgresql() {
+    let ground = Ground::server().await;
+    let mut one = sea_orm::ConnectOptions::new(&ground.options.url);
+    one.max_connections(1);
+    let other = Database::connect(one).await.unwrap();
+    other.execute_unprepared("BEGIN; LOCK TABLE journal").await.unwrap();
+    let start = Instant::now();
+    let error = ground.store.search(&Search { limit: 1, ..Search::default() }).await.unwrap_err();
+    let took = start.elapsed();
+    assert!(error.source().unwrap().to_string().contains("statement timeout"), "{error:?}");
+    assert!(took > Duration::from_secs(9) && took < Duration::from_secs(15), "{took:?}");
 }
 
 /// A store of little patience on the ground's file, and another process in the middle of a write.
