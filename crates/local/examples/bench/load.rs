@@ -40,6 +40,9 @@ pub(crate) enum Until {
     Passed(Duration),
     /// After so many events on each connection.
     Sent(u64),
+    /// After the second of these times, with an event in every one of the first on each connection; latency counts from when an
+    /// event was due.
+    Paced(Duration, Duration),
 }
 
 /// Sends events on so many connections until the end; ids begin with `name`, which makes them unique.
@@ -72,13 +75,17 @@ fn converse(address: SocketAddr, token: &str, name: &str, until: Until) -> io::R
     let (started, mut seen, mut sent) = (Instant::now(), Seen::default(), 0_u64);
     loop {
         let over = match until {
-            Until::Passed(time) => started.elapsed() >= time,
+            Until::Passed(time) | Until::Paced(_, time) => started.elapsed() >= time,
             Until::Sent(count) => sent >= count,
         };
         if over {
             return Ok(seen);
         }
-        let asked = Instant::now();
+        let mut asked = Instant::now();
+        if let Until::Paced(every, _) = until {
+            asked = started + every * u32::try_from(sent).unwrap_or(u32::MAX);
+            thread::sleep(asked.saturating_duration_since(Instant::now()));
+        }
         stream.write_all(request(token, name, sent).as_bytes())?;
         let status = answer(&mut answers)?;
         seen.latencies.push(u32::try_from(asked.elapsed().as_micros()).unwrap_or(u32::MAX));

@@ -4,6 +4,7 @@
 //! a bare handler (parses the JSON, verifies the token, stores nothing), the same with a group-commit fsync, and the
 //! product with all that it does. Absolute figures say more about the machine than about the code; read the ratios.
 
+mod attack;
 mod deliver;
 mod load;
 mod process;
@@ -32,8 +33,9 @@ const ROUNDS: usize = 3;
 const BACKLOG: u64 = 200_000;
 
 /// What can be measured alone, in the order in which everything is.
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     ("accept", accept),
+    ("attack", attack::measure),
     ("backlog", backlog),
     ("traces", recording::measure),
     ("recovery", recovery::measure),

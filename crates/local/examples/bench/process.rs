@@ -127,6 +127,11 @@ impl Product {
         session.get("accessToken").and_then(|token| token.as_str()).map(str::to_owned).context("read the access token")
     }
 
+    /// Its process' number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has used of CPU and memory.
     pub(crate) fn used(&self) -> anyhow::Result<Used> {
         used(self.child.id()).context("ask what a process has used")
