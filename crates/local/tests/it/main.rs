@@ -28,6 +28,8 @@ mod reconcile;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod separate;
 #[cfg(test)]
 mod prepare;

@@ -21,13 +21,13 @@ fn target(port: u16, refuses: bool, stop: CancellationToken) -> Target {
 /// `events-proxy` with its console, and who may sign in there.
 pub(crate) struct Proxy {
     /// The process.
-    process: Process,
+    pub(crate) process: Process,
     /// Its public port.
     pub(crate) port: u16,
     /// Where operators ask.
     pub(crate) private: String,
     /// Speaks HTTP; follows no redirect.
-    client: Client,
+    pub(crate) client: Client,
     /// What the demo's operator signs in with.
     pub(crate) operator: Value,
 }

@@ -10,20 +10,61 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value::{IntValue, StringV
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message;
+use tokio::task::JoinSet;
 
 use crate::support::{Source, Target, accounts, busy, embedded, free_port, listener, until};
 
 /// The trace that the source began.
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
-/// Spans received so far.
-type Spans = Arc<Mutex<Vec<Span>>>;
+/// An OTLP receiver; it ends when it is dropped.
+pub(crate) struct Collector {
+    /// What came.
+    received: Arc<Mutex<Received>>,
+    /// Where it listens.
+    pub(crate) endpoint: String,
+    /// Serves.
+    _serving: JoinSet<std::io::Result<()>>,
+}
+
+/// What exporters sent.
+#[derive(Default)]
+struct Received {
+    /// The spans.
+    spans: Vec<Span>,
+    /// All bytes, as they came.
+    bytes: Vec<u8>,
+}
+
+impl Collector {
+    /// Starts one.
+    pub(crate) fn start() -> Self {
+        let (received, (listener, address)) = (Arc::<Mutex<Received>>::default(), listener());
+        let data = web::Data::from(Arc::clone(&received));
+        let server = HttpServer::new(move || App::new().app_data(data.clone()).route("/v1/traces", web::post().to(receive)));
+        let mut serving = JoinSet::new();
+        serving.spawn(server.workers(1).disable_signals().listen(listener).unwrap().run());
+        Self { received, endpoint: format!("http://{address}"), _serving: serving }
+    }
+
+    /// All bytes so far.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.received.lock().unwrap().bytes.clone()
+    }
+
+    /// The spans of a trace so far.
+    fn of(&self, trace: &str) -> Vec<Span> {
+        self.received.lock().unwrap().spans.iter().filter(|span| hex(&span.trace_id) == trace).cloned().collect()
+    }
+}
 
 /// Takes what an exporter sends.
-async fn receive(spans: web::Data<Spans>, body: web::Bytes) -> HttpResponse {
+async fn receive(received: web::Data<Mutex<Received>>, body: web::Bytes) -> HttpResponse {
+    let mut received = received.lock().unwrap();
+    received.bytes.extend_from_slice(&body);
     let request = ExportTraceServiceRequest::decode(body).unwrap();
-    let received = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans);
-    spans.lock().unwrap().extend(received);
+    let spans = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans);
+    received.spans.extend(spans);
     HttpResponse::Ok().finish()
 }
 
@@ -31,14 +72,7 @@ async fn receive(spans: web::Data<Spans>, body: web::Bytes) -> HttpResponse {
 async fn one_event_is_one_trace_from_the_source_to_the_target() {
     let machine = busy().await;
     let directory = tempfile::tempdir().unwrap();
-    let spans = Spans::default();
-    let (collector, collector_address) = listener();
-    let data = web::Data::new(Arc::clone(&spans));
-    let server = HttpServer::new(move || App::new().app_data(data.clone()).route("/v1/traces", web::post().to(receive)));
-    let server = server.workers(1).disable_signals().listen(collector).unwrap().run();
-    let mut background = tokio::task::JoinSet::new();
-    background.spawn(server);
-
+    let collector = Collector::start();
     let target = Target::start(directory.path(), 1000);
     let port = free_port();
     let settings = [
@@ -47,7 +81,7 @@ async fn one_event_is_one_trace_from_the_source_to_the_target() {
         ("PROXY_SERVICE_TEST_USERS_DATA", accounts()),
         ("TARGET_SERVICE_GRAPHQL_URL", target.url()),
         ("TARGET_SERVICE_RATE_LIMIT_INTERVAL_MS", "100".to_owned()),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{collector_address}")),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.clone()),
     ];
     let proxy = embedded(directory.path(), &settings);
     let source = Source::log_in(port).await;
@@ -56,14 +90,14 @@ async fn one_event_is_one_trace_from_the_source_to_the_target() {
 
     let expected =
         BTreeSet::from(["receive", "accept", "publish", "queue", "consume", "enrich", "pace", "deliver", "settle"].map(str::to_owned));
-    until("every stage's span has arrived", async || expected.is_subset(&named(&spans, TRACE))).await;
+    let named = || collector.of(TRACE).into_iter().map(|span| span.name).collect();
+    until("every stage's span has arrived", async || expected.is_subset(&named())).await;
     let recorded = target.records();
     let traced = recorded.iter().find(|record| record["id"] == "traced").unwrap();
     assert_eq!(traced["traceId"], TRACE, "the target was called in another trace: {traced}");
 
-    let spans = spans.lock().unwrap();
-    let of_trace: Vec<&Span> = spans.iter().filter(|span| hex(&span.trace_id) == TRACE).collect();
-    let one = |name: &str| *of_trace.iter().find(|span| span.name == name).unwrap();
+    let of_trace = collector.of(TRACE);
+    let one = |name: &str| of_trace.iter().find(|span| span.name == name).unwrap();
     let (receive, queue, consume, deliver) = (one("receive"), one("queue"), one("consume"), one("deliver"));
     assert!(receive.start_time_unix_nano < queue.start_time_unix_nano && queue.start_time_unix_nano < queue.end_time_unix_nano);
     assert!(queue.end_time_unix_nano < consume.end_time_unix_nano, "{queue:?} {consume:?}");
@@ -71,17 +105,12 @@ async fn one_event_is_one_trace_from_the_source_to_the_target() {
     assert_eq!((deliver.kind(), attribute(deliver, "http.response.status_code")), (SpanKind::Client, Some(IntValue(200))));
     assert_eq!(attribute(consume, "event.id"), Some(StringValue("traced".to_owned())));
     let ids: BTreeSet<&[u8]> = of_trace.iter().map(|span| span.span_id.as_slice()).collect();
-    for span in of_trace {
+    for span in &of_trace {
         let known = ids.contains(span.parent_span_id.as_slice()) || hex(&span.parent_span_id) == "00f067aa0ba902b7";
         assert!(known, "the span `{}` hangs on a parent that nobody sent", span.name);
     }
     drop(proxy);
     drop(machine);
-}
-
-/// The names of the spans of a trace.
-fn named(spans: &Spans, trace: &str) -> BTreeSet<String> {
-    spans.lock().unwrap().iter().filter(|span| hex(&span.trace_id) == trace).map(|span| span.name.clone()).collect()
 }
 
 /// An attribute of a span.
