@@ -1,6 +1,6 @@
 # The commands of this repository. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench scale chaos chaos-dispatch simulate fuzz coverage mutants images pictures test-upgrade check-shipping check-http check-cluster up down
+.PHONY: help run test lint bench scale chaos chaos-dispatch simulate fuzz coverage mutants images pictures test-upgrade check-shipping check-http check-transport check-cluster up down
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -20,7 +20,7 @@ lint: ## check format, lints, structure and dependencies
 	cargo xtask check
 	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; else echo "cargo-deny is not installed: dependencies were not checked"; fi
 
-bench: ## print what accepting and delivering events costs, beside bare handlers (PARTS="accept backlog traces recovery deliver", or some of them)
+bench: ## print what accepting and delivering events costs, beside bare handlers (PARTS="accept attack backlog traces recovery deliver", or some of them)
 	cargo build --release --workspace --bin events-proxy --bin ingest --example bench
 	target/release/examples/bench $(PARTS)
 
@@ -63,6 +63,9 @@ pictures: ## take the pictures of the console in the README anew
 
 check-shipping: ## check chart, alerts, Terraform, workflows and scripts
 	infra/check/run
+
+check-transport: ## let an event through a Kafka and a PostgreSQL that want TLS and a password, and false keys through neither
+	infra/check/transport
 
 check-http: ## hold both OpenAPI documents against a running process, for a minute each
 	cargo build --workspace --bins

@@ -12,6 +12,8 @@ mod documented;
 #[cfg(test)]
 mod embedded;
 #[cfg(test)]
+mod guarded;
+#[cfg(test)]
 mod idle;
 #[cfg(test)]
 mod jaeger;
