@@ -125,21 +125,39 @@ operators: OPERATOR_ACCOUNTS
 {{- end }}
 {{- end }}
 
-{{/* Where the driver of PostgreSQL finds the authority of the server's certificate. */}}
-{{- define "events-proxy.databaseCaEnvironment" -}}
-- name: PGSSLROOTCERT
-  value: /etc/events-proxy/database/ca.crt
+{{/* Certificates of authorities that are no public ones: dict root, component. Each has a ConfigMap, and a variable that names its file. */}}
+{{- define "events-proxy.authorities" -}}
+{{- with .root.Values.database.ca }}
+{{- if and .configMap (ne $.component "topic") }}
+database-ca: {configMap: {{ .configMap }}, key: {{ .key }}, directory: /etc/events-proxy/database, variable: PGSSLROOTCERT}
+{{- end }}
+{{- end }}
+{{- with .root.Values.authorities }}
+{{- if and .configMap (ne $.component "migrate") }}
+authorities: {configMap: {{ .configMap }}, key: {{ .key }}, directory: /etc/events-proxy/authorities, variable: SSL_CERT_FILE}
+{{- end }}
+{{- end }}
 {{- end }}
 
-{{- define "events-proxy.databaseCaMount" -}}
-- {name: database-ca, mountPath: /etc/events-proxy/database, readOnly: true}
+{{- define "events-proxy.authoritiesEnvironment" -}}
+{{- range include "events-proxy.authorities" . | fromYaml }}
+- {name: {{ .variable }}, value: {{ .directory }}/ca.crt}
+{{- end }}
 {{- end }}
 
-{{- define "events-proxy.databaseCaVolume" -}}
-- name: database-ca
+{{- define "events-proxy.authoritiesMounts" -}}
+{{- range $name, $of := include "events-proxy.authorities" . | fromYaml }}
+- {name: {{ $name }}, mountPath: {{ $of.directory }}, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "events-proxy.authoritiesVolumes" -}}
+{{- range $name, $of := include "events-proxy.authorities" . | fromYaml }}
+- name: {{ $name }}
   configMap:
-    name: {{ .Values.database.ca.configMap }}
-    items: [{key: {{ .Values.database.ca.key }}, path: ca.crt}]
+    name: {{ $of.configMap }}
+    items: [{key: {{ $of.key }}, path: ca.crt}]
+{{- end }}
 {{- end }}
 
 {{- define "events-proxy.container" -}}
@@ -157,8 +175,8 @@ env:
       fieldRef:
         fieldPath: metadata.name
   {{- include "events-proxy.secretEnvironment" (merge (dict "demo" (printf "%s-demo" (include "events-proxy.fullname" .root))) .) | nindent 2 }}
-  {{- if .root.Values.database.ca.configMap }}
-  {{- include "events-proxy.databaseCaEnvironment" .root | nindent 2 }}
+  {{- with include "events-proxy.authoritiesEnvironment" . | trim }}
+  {{- . | nindent 2 }}
   {{- end }}
   {{- with $own.extraEnv }}
   {{- toYaml . | nindent 2 }}
