@@ -62,7 +62,8 @@ impl Store {
         let mut due = Due { rows: Vec::new(), broken: Vec::new() };
         for row in self.answer(select.all(self.reader())).await? {
             let place = (COLUMNS.partition(row.partition)?, COLUMNS.offset("offset", row.offset)?);
-            let left = Record { key: row.record_key.clone(), payload: row.record_payload.clone(), ..Record::default() };
+            let headers = postcard::from_bytes(&row.record_headers).unwrap_or_default();
+            let left = Record { key: row.record_key.clone(), payload: row.record_payload.clone(), headers };
             match ParkedRow::read(row, place) {
                 Ok(row) => due.rows.push(row),
                 Err(error) => {

@@ -37,7 +37,7 @@ pub(super) async fn advance(transaction: &DatabaseTransaction, topic: &str, comm
             let counts = [progress.next_offset.unwrap_or_default(), delivered, parked, dead, repeated, expired];
             values.extend(counts.map(|count| bigint(count).into()));
         }
-        let update = UPDATE.replace("{rows}", &rows(chunk.len()));
+        let update = UPDATE.replace("{rows}", &rows(chunk.len(), TOLD));
         for row in transaction.query_all_raw(statement(transaction.get_database_backend(), &update, values)).await? {
             ours.insert((row.try_get_by_index::<i64>(0)?, row.try_get_by_index::<i64>(1)?));
         }
@@ -48,24 +48,27 @@ pub(super) async fn advance(transaction: &DatabaseTransaction, topic: &str, comm
     Ok(commits.iter().map(is_ours).collect())
 }
 
-/// Locks partitions in their order, as a beat does: the two would wait for each other otherwise. SQLite has one writer.
+/// Locks what is ours of these partitions, in their order, as a beat does: the two would wait for each other otherwise. What is
+/// another's by now is left alone. SQLite has one writer.
 async fn lock(transaction: &DatabaseTransaction, topic: &str, told: &[(i64, &Progress)]) -> Result<(), DbErr> {
+    const LOCK: &str = r#"SELECT 1 FROM dispatch_partition held
+        JOIN (VALUES {rows}) AS told ON held."partition" = told.column1 AND held.owner = told.column2 AND held.epoch = told.column3
+        WHERE held.topic = $1 ORDER BY held."partition" FOR UPDATE OF held"#;
     if told.len() < 2 || transaction.get_database_backend() != DbBackend::Postgres {
         return Ok(());
     }
-    let places: Vec<String> = (2..).take(told.len()).map(|number| format!("${number}")).collect();
-    let select = format!(
-        r#"SELECT 1 FROM dispatch_partition WHERE topic = $1 AND "partition" IN ({}) ORDER BY "partition" FOR UPDATE"#,
-        places.join(", ")
-    );
-    let values = std::iter::once(topic.into()).chain(told.iter().map(|(partition, _)| Value::from(*partition))).collect();
+    let mut values: Vec<Value> = vec![topic.into()];
+    for (partition, progress) in told {
+        values.extend([Value::from(*partition), text(&progress.member).into(), bigint(progress.epoch).into()]);
+    }
+    let select = LOCK.replace("{rows}", &rows(told.len(), 3));
     transaction.query_all_raw(statement(DbBackend::Postgres, &select, values)).await.map(drop)
 }
 
-/// The places of so many rows of values, after the topic's.
-fn rows(count: usize) -> String {
+/// The places of so many rows of so many values, after the topic's.
+fn rows(count: usize, width: usize) -> String {
     let row = |number: usize| {
-        let places: Vec<String> = (number * TOLD + 2..).take(TOLD).map(|place| format!("${place}")).collect();
+        let places: Vec<String> = (number * width + 2..).take(width).map(|place| format!("${place}")).collect();
         format!("({})", places.join(", "))
     };
     (0..count).map(row).collect::<Vec<_>>().join(", ")

@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, HashMap};
 use events_proxy_core::{DeadReason, State};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::sea_query::{Alias, CaseStatement, Expr, ExprTrait, OnConflict, Query};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait};
 
 use super::PublishedRow;
 use crate::commit::{End, Settled, Undecodable};
 use crate::entity::journal::{ActiveModel, Column, Entity};
-use crate::search::in_state;
+use crate::lease::statement;
 use crate::value::{CHUNK_ROWS_MAX, attempts, bigint, day, text};
 
 /// An event's key as the table holds it: source, event.
@@ -60,23 +60,25 @@ pub(crate) async fn settled(database: &impl ConnectionTrait, rows: &[&Settled]) 
     upsert(database, news.into_iter().map(settled_row), &win).await
 }
 
-/// Buries parked events whose parked rows do not read. Who they are only their places tell.
+/// Buries parked events whose parked rows do not read. Who they are only their places tell, and no index has these: one look for all.
 pub(crate) async fn broken(database: &impl ConnectionTrait, records: &[&Undecodable]) -> Result<(), DbErr> {
-    for record in records {
-        let (partition, offset) = record.place();
-        Entity::update_many()
-            .set(ActiveModel {
-                state_rank: Set(State::Dead.rank()),
-                next_attempt_at: Set(None),
-                dead_reason: Set(Some(DeadReason::Undecodable.as_str().to_owned())),
-                dead_detail: Set(Some(text(&record.detail))),
-                settled_at: Set(Some(record.at.as_micros())),
-                ..Default::default()
-            })
-            .filter(in_state(State::Parked))
-            .filter(Column::Partition.eq(partition).and(Column::Offset.eq(offset)))
-            .exec(database)
-            .await?;
+    let (dead, parked, reason) = (State::Dead.rank(), State::Parked.rank(), DeadReason::Undecodable.as_str());
+    for chunk in records.chunks(CHUNK_ROWS_MAX) {
+        let mut values = Vec::with_capacity(chunk.len() * 4);
+        let mut places = Vec::with_capacity(chunk.len());
+        for record in chunk {
+            let (number, (partition, offset)) = (values.len(), record.place());
+            places.push(format!("(${}, ${}, ${}, ${})", number + 1, number + 2, number + 3, number + 4));
+            values.extend([partition.into(), offset.into(), record.at.as_micros().into(), text(&record.detail).into()]);
+        }
+        // Both databases name the columns of a list of values so.
+        let bury = format!(
+            r#"UPDATE journal SET state_rank = {dead}, next_attempt_at = NULL, dead_reason = '{reason}', settled_at = told.column3,
+            dead_detail = told.column4 FROM (VALUES {}) AS told
+            WHERE journal.state_rank = {parked} AND journal."partition" = told.column1 AND journal."offset" = told.column2"#,
+            places.join(", ")
+        );
+        database.execute_raw(statement(database.get_database_backend(), &bury, values)).await?;
     }
     Ok(())
 }

@@ -195,7 +195,7 @@ impl Turn {
     fn due(&self, replay: &Model, row: dead::Model) -> Result<(Option<Key>, parked::ActiveModel), DbErr> {
         let made = Columns("dead").attempts(&row.attempts).map_or(0, |attempts| attempts.len());
         let (partition, offset) = place(&replay.topic, &row);
-        let key = key(&row, (partition, offset));
+        let key = key(&row, (partition, offset)).or_else(|| key_of_record(&row, (partition, offset)));
         let record = noted(replay, (row.record_key, row.record_payload, &row.record_headers))?;
         let parked = parked::ActiveModel {
             next_attempt_at: Set(self.now.as_micros()),
@@ -261,6 +261,13 @@ type Key = (String, String, [i64; 3]);
 /// The journal's row of a dead event.
 fn key(row: &dead::Model, (partition, offset): (i64, i64)) -> Option<Key> {
     Some((row.source_id.clone()?, row.event_id.clone()?, [day(Moment::from_micros(row.received_at?)), partition, offset]))
+}
+
+/// The same of one that did not read when it died, and does now: its record tells who it is.
+fn key_of_record(row: &dead::Model, (partition, offset): (i64, i64)) -> Option<Key> {
+    let record = Columns("dead").record(row.record_key.clone(), row.record_payload.clone(), &row.record_headers).ok()?;
+    let Envelope { source_id, event, received_at, .. } = Envelope::decode(&record).ok()?;
+    Some((text(source_id.as_str()), text(event.id.as_str()), [day(received_at), partition, offset]))
 }
 
 /// Where a dead event is parked: at its own place, or, when it never reached the topic, at one that no record has.

@@ -115,10 +115,11 @@ pub(crate) async fn a_parked_row_that_does_not_read_is_told_apart_and_dies_with_
     ground.run(r#"UPDATE parked SET attempts = 'none' WHERE "offset" = 3"#).await;
     let Due { rows, broken } = ground.store.due(TOPIC, &[3], second(99), 9).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.offset).collect::<Vec<_>>(), [2]);
-    let payload = settled("a", 1, parked(10)).record.payload;
-    for (broken, offset, column) in [(&broken[0], 1, "record_headers"), (&broken[1], 3, "attempts")] {
-        assert_eq!((broken.offset, broken.at, &broken.record.payload), (offset, second(99), &payload));
+    for (broken, event, offset, column) in [(&broken[0], "a", 1, "record_headers"), (&broken[1], "c", 3, "attempts")] {
+        let whole = settled(event, offset, parked(10)).record;
+        assert_eq!((broken.offset, broken.at, &broken.record.payload), (offset, second(99), &whole.payload));
         assert!(broken.was_parked && broken.detail.contains(column), "{}", broken.detail);
+        assert!(column == "record_headers" || broken.record == whole, "what reads is kept: {:?}", broken.record);
     }
     for _again in 0..2 {
         ground.store.commit(&storage::Commit { undecodable: broken.clone(), ..commit(Vec::new()) }).await.unwrap();

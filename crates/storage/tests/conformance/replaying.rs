@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use events_proxy_core::envelope::Record;
 use events_proxy_core::{DeadReason, Envelope, Event, EventId, Moment, SourceId, State, TraceContext};
-use storage::{Choice, End, Moved, NewReplay, Of, ReplayState, Settled, Store, Turn};
+use storage::{Choice, Commit, End, Moved, NewReplay, Of, ReplayState, Settled, Store, Turn, Undecodable};
 
 use crate::ground::Ground;
 use crate::sample::{TOPIC, commit, parked, second, settled, shop};
@@ -180,4 +180,20 @@ pub(crate) async fn the_oldest_event_that_has_not_ended_is_told(ground: &Ground)
         let row = store.event(&shop(), &EventId::new(id)).await.unwrap().unwrap();
         assert_eq!(store.kept(TOPIC, &row).await.unwrap(), kept, "{id}");
     }
+}
+
+pub(crate) async fn what_did_not_read_when_it_died_is_replayed_as_the_event_it_is(ground: &Ground) {
+    let store = &ground.store;
+    store.commit(&commit(vec![event("a", 1, parked(10))])).await.unwrap();
+    // As a version says that does not know this record's.
+    let broken = Undecodable { partition: 3, offset: 1, record: record("a"), detail: "later".to_owned(), at: second(20), was_parked: true };
+    store.commit(&Commit { undecodable: vec![broken], ..commit(Vec::new()) }).await.unwrap();
+    assert_eq!(state(store, "a").await, State::Dead);
+    assert_eq!(store.begin_replay(&order("r", Choice::default(), 100)).await.unwrap(), 1);
+    assert_eq!(turn(store, "r", 9, second(200)).await, Some(Moved { moved: 1, done: true }));
+    assert_eq!(state(store, "a").await, State::Parked);
+    let again = Settled { settled_at: second(210), ..event("a", 1, parked(220)) };
+    store.commit(&commit(vec![again])).await.unwrap();
+    assert_eq!(store.due(TOPIC, &[3], second(220), 9).await.unwrap().rows.len(), 1, "it is tried again until it ends");
+    assert_eq!(store.balance(TOPIC).await.unwrap().unaccounted(), 0);
 }

@@ -103,8 +103,7 @@ laws! {
         a_commit_repeated_changes_nothing
         an_event_twice_in_one_commit_takes_its_highest_state
         commits_and_news_of_the_same_events_at_once_all_succeed
-        partitions_that_share_a_transaction_are_fenced_one_by_one
-        a_beat_and_commits_of_many_partitions_do_not_wait_for_each_other;
+        partitions_that_share_a_transaction_are_fenced_one_by_one;
     parking:
         a_parked_event_is_due_at_its_moment
         due_events_come_oldest_first_and_by_topic
@@ -141,6 +140,7 @@ laws! {
         a_choice_chooses_by_every_condition
         an_event_that_the_topic_refused_is_replayed_past_it
         a_record_that_is_no_event_stays_dead_and_is_told
+        what_did_not_read_when_it_died_is_replayed_as_the_event_it_is
         a_cancelled_replay_moves_no_more
         parked_events_become_due_before_their_time
         of_many_turns_at_once_one_is_taken
@@ -153,6 +153,8 @@ laws! {
 }
 
 shared_laws! {
+    settling:
+        a_beat_and_commits_of_many_partitions_do_not_wait_for_each_other;
     pacing:
         slots_follow_each_other_at_the_limits_distance
         no_slot_is_given_out_twice_whoever_asks
