@@ -83,7 +83,7 @@ impl Parked {
                 return;
             }
         };
-        for broken in due.broken {
+        for broken in due.broken.into_iter().filter(|broken| !retried.contains(&(broken.partition, broken.offset))) {
             self.bury(broken).await;
         }
         for row in due.rows.into_iter().filter(|row| !retried.contains(&(row.partition, row.offset))) {
@@ -126,7 +126,7 @@ impl Parked {
             partition = broken.partition,
             offset = broken.offset,
             error = broken.detail,
-            "a parked event cannot be read any more: it is dead, with what is left of it"
+            "a parked event cannot be read any more: it dies, and what is left of it is kept"
         );
         // A closed settlement means that it has failed, which stops the process.
         drop(ended.send(Ended::Undecodable(Box::new(broken))).await);

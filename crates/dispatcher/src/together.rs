@@ -140,7 +140,9 @@ impl<A: Answerer> Shared<A> {
                 () = self.enough.notified() => {}
             }
             let Some((questions, back)) = self.take() else { return };
-            for (tell, answer) in back.into_iter().zip(self.answerer.answer(questions).await) {
+            let answers = self.answerer.answer(questions).await;
+            debug_assert_eq!(back.len(), answers.len(), "each question has its answer");
+            for (tell, answer) in back.into_iter().zip(answers) {
                 // Whoever stopped waiting needs no answer.
                 drop(tell.send(answer));
             }
@@ -162,8 +164,10 @@ impl<A: Answerer> Shared<A> {
             back.push(tell);
         }
         waiting.weight -= weight;
-        waiting.due = Instant::now() + self.terms.beat;
         waiting.seen_to = !questions.is_empty();
+        if waiting.seen_to {
+            waiting.due = Instant::now() + self.terms.beat;
+        }
         if waiting.weight >= self.terms.weight_max {
             self.enough.notify_one();
         }
@@ -231,9 +235,9 @@ mod tests {
             sleep(Duration::from_millis(2)).await;
         }
         asking.join_all().await;
-        sleep(BEAT * 5).await;
+        sleep(BEAT - Duration::from_millis(2)).await;
         assert_eq!(together.ask(7).await, 14);
-        assert_eq!(*doubles.1.lock().unwrap(), [(0, vec![1]), (10, vec![2, 3, 4, 5]), (63, vec![7])]);
+        assert_eq!(*doubles.1.lock().unwrap(), [(0, vec![1]), (10, vec![2, 3, 4, 5]), (21, vec![7])]);
         assert!(tasks.stop(BEAT * 2).await.is_empty(), "nothing waits, so the task ends with the beat");
     }
 

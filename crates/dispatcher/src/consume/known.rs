@@ -10,7 +10,7 @@ use storage::{Error, Store};
 use crate::settle::Key;
 use crate::together::{Answerer, Terms, Together};
 
-/// How long after one look the next one is: an event waits for that at most.
+/// How long after one look began the next one does at the soonest.
 const BEAT: Duration = Duration::from_millis(10);
 /// The most events of one look.
 const EVENTS_MAX: usize = 2_000;

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use crate::metrics::Metrics;
 use crate::together::{Answerer, Terms, Together};
 
-/// How long after one transaction began the next one does: fewer of them cost the database and us less, and a crash
-/// repeats no more than what was delivered in that time.
+/// How long after one transaction began the next one does at the soonest: fewer of them cost the database and us less. A crash
+/// repeats what was delivered since, and while the last one was under way.
 const BEAT: Duration = Duration::from_millis(20);
 
 /// Writes commits.
