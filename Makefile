@@ -24,7 +24,7 @@ bench: ## print what accepting and delivering events costs, beside bare handlers
 	cargo build --release --workspace --bin events-proxy --bin ingest --example bench
 	target/release/examples/bench $(PARTS)
 
-scale: ## print what dispatchers deliver under several limits, and what a pod uses at 500 events/s
+scale: ## print what dispatchers deliver under several limits, and what a pod uses at 500 events/s (as root, for control groups)
 	cargo build --release --workspace --bin ingest --bin dispatcher --example scale
 	infra/dev/services run -- target/release/examples/scale
 

@@ -1,9 +1,9 @@
 //! Who waits for an answer goes first: while events pour in faster than the spool's writer takes them easily, the spool is
 //! read at a walk, and CPU and disk are theirs. While they trickle in, what comes within a [`BEAT`] is read at once.
 //!
-//! The spool is there for bursts, and the target is slower than a burst anyway. Laws: a read waits at most [`LONGEST`]; all
-//! together for [`BURST`], which comes back at a tenth of the time; not at all from a share of the spool's capacity on, nor
-//! where a 202 waits for the topic.
+//! The spool is there for bursts, and the target is slower than a burst anyway. Laws: a read waits at most [`LONGEST`] and a
+//! beat of each lane; besides beats all together for [`BURST`], which comes back at a tenth of the time; not at all from a share
+//! of the spool's capacity on, nor where a 202 waits for the topic.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -94,12 +94,13 @@ impl Courtesy {
     /// Waits before a read from an offset on, while others need the machine more or little waits there. Cancel-safe.
     pub(super) async fn give_way(&self, spool: &Log, from: u64) {
         let Some((seen, metrics)) = &self.0 else { return };
-        if spool.bounds().end.saturating_sub(from) < FEW {
+        let roomy = || spool.bytes() < spool.capacity_bytes() / ROOMY;
+        if spool.bounds().end.saturating_sub(from) < FEW && roomy() {
             let due = lock(seen).beat(Instant::now());
             sleep_until(due).await;
         }
         let until = Instant::now() + LONGEST;
-        while spool.bytes() < spool.capacity_bytes() / ROOMY && Instant::now() < until {
+        while roomy() && Instant::now() < until {
             if !lock(seen).waits(Instant::now(), (spool.busy(), spool.bounds().end)) {
                 return;
             }

@@ -116,12 +116,13 @@ async fn received(target: &Target) -> anyhow::Result<f64> {
 
 /// Lets events come and go at a steady rate, and tells what that takes; of pods that are held to their requests if there are any.
 async fn go_steadily(out: &mut impl Write, requests: Option<(u32, u32)>) -> anyhow::Result<()> {
+    // Dropped last: a group can go when its process has ended.
+    let mut confined = Vec::new();
     let target = target(STEADY_CALL)?;
     let mut cluster = Cluster::start(target.address(), RATE_REQUESTS_MAX, &[]).await?;
     cluster.scale(1)?;
     let source = Source::log_in(cluster.port, PATIENCE, PATIENCE).await?;
     let pods = cluster.pods()?;
-    let mut confined = Vec::new();
     for (pod, (millicores, memory_mib)) in pods.into_iter().zip(requests.into_iter().cycle()) {
         confined.push(confine(pod, millicores, memory_mib)?);
     }
@@ -160,8 +161,6 @@ async fn go_steadily(out: &mut impl Write, requests: Option<(u32, u32)>) -> anyh
         at(100),
         ended.elapsed().as_millis()
     )?;
-    drop(cluster);
-    drop(confined);
     Ok(())
 }
 

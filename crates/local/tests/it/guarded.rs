@@ -72,7 +72,7 @@ async fn brokers_that_prove_nothing_and_false_passwords_leave_events_in_the_spoo
         let source = Source::log_in(port).await;
         assert_eq!(source.send("kept", None).await, Some(202), "the spool needs no broker");
         until("ingest tells why", async || ingest.written().contains(told_as)).await;
-        assert!(!ingest.written().contains(password) || password == PASSWORD);
+        assert!(!ingest.written().contains(password), "a password is told");
         drop(ingest);
         // With what is right, what was kept goes on.
         let right = self::settings(&services, ("SCRAM-SHA-512", PASSWORD));
