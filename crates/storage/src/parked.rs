@@ -62,15 +62,9 @@ impl Store {
         let mut due = Due { rows: Vec::new(), broken: Vec::new() };
         for row in self.answer(select.all(self.reader())).await? {
             let place = (COLUMNS.partition(row.partition)?, COLUMNS.offset("offset", row.offset)?);
-            let headers = postcard::from_bytes(&row.record_headers).unwrap_or_default();
-            let left = Record { key: row.record_key.clone(), payload: row.record_payload.clone(), headers };
-            match ParkedRow::read(row, place) {
+            match ParkedRow::read(row, place, now) {
                 Ok(row) => due.rows.push(row),
-                Err(error) => {
-                    let (partition, offset) = place;
-                    let detail = error.to_string();
-                    due.broken.push(Undecodable { partition, offset, record: left, detail, at: now, was_parked: true });
-                }
+                Err(broken) => due.broken.push(broken),
             }
         }
         Ok(due)
@@ -172,17 +166,25 @@ fn row(topic: &str, event: &Settled, due: Moment) -> ActiveModel {
 }
 
 impl ParkedRow {
-    /// Reads a row of that place.
-    fn read(row: Model, (partition, offset): (u32, u64)) -> Result<Self, Error> {
-        Ok(Self {
-            topic: row.topic,
-            partition,
-            offset,
-            record: COLUMNS.record(row.record_key, row.record_payload, &row.record_headers)?,
-            attempts: COLUMNS.attempts(&row.attempts)?,
-            forgiven: COLUMNS.sound("forgiven", u32::try_from(row.forgiven).ok())?,
-            next_attempt_at: Moment::from_micros(row.next_attempt_at),
-            consumed_at: Moment::from_micros(row.consumed_at),
-        })
+    /// Reads a row of that place; one that does not read is what is left of it, found now.
+    fn read(row: Model, (partition, offset): (u32, u64), now: Moment) -> Result<Self, Undecodable> {
+        let headers = COLUMNS.headers(&row.record_headers);
+        let attempts = COLUMNS.attempts(&row.attempts);
+        let forgiven = COLUMNS.sound("forgiven", u32::try_from(row.forgiven).ok());
+        let mut record = Record { key: row.record_key, payload: row.record_payload, headers: BTreeMap::new() };
+        let whole = headers.map(|headers| record.headers = headers).and_then(|()| Ok((attempts?, forgiven?)));
+        match whole {
+            Ok((attempts, forgiven)) => Ok(Self {
+                topic: row.topic,
+                partition,
+                offset,
+                record,
+                attempts,
+                forgiven,
+                next_attempt_at: Moment::from_micros(row.next_attempt_at),
+                consumed_at: Moment::from_micros(row.consumed_at),
+            }),
+            Err(error) => Err(Undecodable { partition, offset, record, detail: error.to_string(), at: now, was_parked: true }),
+        }
     }
 }

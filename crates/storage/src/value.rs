@@ -13,6 +13,16 @@ use crate::Error;
 /// The most rows of one statement: at 17 columns each that is a quarter of SQLite's variables and an eighth of PostgreSQL's.
 pub(crate) const CHUNK_ROWS_MAX: usize = 500;
 
+/// The places of so many rows of so many values each, for a list of them, from the value of that number on: `($2, $3), ($4, $5)`. Both
+/// databases name the columns of such a list `column1`, `column2` and so on.
+pub(crate) fn places(first: usize, (rows, width): (usize, usize)) -> String {
+    let row = |row: usize| {
+        let places: Vec<String> = (first + row * width..).take(width).map(|place| format!("${place}")).collect();
+        format!("({})", places.join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
+
 /// A day in microseconds.
 pub(crate) const DAY_MICROS: i64 = 86_400_000_000;
 
@@ -80,10 +90,14 @@ impl Columns {
         self.sound(column, DeadReason::parse(word))
     }
 
+    /// A record's headers.
+    pub(crate) fn headers(self, stored: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+        self.sound("record_headers", postcard::from_bytes(stored).ok())
+    }
+
     /// A record.
     pub(crate) fn record(self, key: Vec<u8>, payload: Vec<u8>, headers: &[u8]) -> Result<Record, Error> {
-        let headers = self.sound("record_headers", postcard::from_bytes(headers).ok())?;
-        Ok(Record { key, payload, headers })
+        Ok(Record { key, payload, headers: self.headers(headers)? })
     }
 }
 

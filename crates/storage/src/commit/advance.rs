@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Value};
 use super::{Commit, Progress};
 use crate::Passed;
 use crate::lease::statement;
-use crate::value::{CHUNK_ROWS_MAX, bigint, text};
+use crate::value::{CHUNK_ROWS_MAX, bigint, places, text};
 
 /// What a partition's row is told in [`UPDATE`]: as many columns as a row of its values has.
 const TOLD: usize = 9;
@@ -37,7 +37,7 @@ pub(super) async fn advance(transaction: &DatabaseTransaction, topic: &str, comm
             let counts = [progress.next_offset.unwrap_or_default(), delivered, parked, dead, repeated, expired];
             values.extend(counts.map(|count| bigint(count).into()));
         }
-        let update = UPDATE.replace("{rows}", &rows(chunk.len(), TOLD));
+        let update = UPDATE.replace("{rows}", &places(2, (chunk.len(), TOLD)));
         for row in transaction.query_all_raw(statement(transaction.get_database_backend(), &update, values)).await? {
             ours.insert((row.try_get_by_index::<i64>(0)?, row.try_get_by_index::<i64>(1)?));
         }
@@ -61,15 +61,6 @@ async fn lock(transaction: &DatabaseTransaction, topic: &str, told: &[(i64, &Pro
     for (partition, progress) in told {
         values.extend([Value::from(*partition), text(&progress.member).into(), bigint(progress.epoch).into()]);
     }
-    let select = LOCK.replace("{rows}", &rows(told.len(), 3));
+    let select = LOCK.replace("{rows}", &places(2, (told.len(), 3)));
     transaction.query_all_raw(statement(DbBackend::Postgres, &select, values)).await.map(drop)
-}
-
-/// The places of so many rows of so many values, after the topic's.
-fn rows(count: usize, width: usize) -> String {
-    let row = |number: usize| {
-        let places: Vec<String> = (number * width + 2..).take(width).map(|place| format!("${place}")).collect();
-        format!("({})", places.join(", "))
-    };
-    (0..count).map(row).collect::<Vec<_>>().join(", ")
 }

@@ -14,7 +14,7 @@ use super::PublishedRow;
 use crate::commit::{End, Settled, Undecodable};
 use crate::entity::journal::{ActiveModel, Column, Entity};
 use crate::lease::statement;
-use crate::value::{CHUNK_ROWS_MAX, attempts, bigint, day, text};
+use crate::value::{CHUNK_ROWS_MAX, attempts, bigint, day, places, text};
 
 /// An event's key as the table holds it: source, event.
 pub(crate) type Key = (String, String);
@@ -64,19 +64,16 @@ pub(crate) async fn settled(database: &impl ConnectionTrait, rows: &[&Settled]) 
 pub(crate) async fn broken(database: &impl ConnectionTrait, records: &[&Undecodable]) -> Result<(), DbErr> {
     let (dead, parked, reason) = (State::Dead.rank(), State::Parked.rank(), DeadReason::Undecodable.as_str());
     for chunk in records.chunks(CHUNK_ROWS_MAX) {
-        let mut values = Vec::with_capacity(chunk.len() * 4);
-        let mut places = Vec::with_capacity(chunk.len());
-        for record in chunk {
-            let (number, (partition, offset)) = (values.len(), record.place());
-            places.push(format!("(${}, ${}, ${}, ${})", number + 1, number + 2, number + 3, number + 4));
-            values.extend([partition.into(), offset.into(), record.at.as_micros().into(), text(&record.detail).into()]);
-        }
-        // Both databases name the columns of a list of values so.
+        let told = |record: &&Undecodable| {
+            let (partition, offset) = record.place();
+            [partition.into(), offset.into(), record.at.as_micros().into(), text(&record.detail).into()]
+        };
+        let values = chunk.iter().flat_map(told).collect();
         let bury = format!(
             r#"UPDATE journal SET state_rank = {dead}, next_attempt_at = NULL, dead_reason = '{reason}', settled_at = told.column3,
             dead_detail = told.column4 FROM (VALUES {}) AS told
             WHERE journal.state_rank = {parked} AND journal."partition" = told.column1 AND journal."offset" = told.column2"#,
-            places.join(", ")
+            places(1, (chunk.len(), 4))
         );
         database.execute_raw(statement(database.get_database_backend(), &bury, values)).await?;
     }

@@ -14,7 +14,7 @@ use super::{ActiveModel, Choice, Entity, Model, Of, ReplayState};
 use crate::entity::{dead, journal, parked, replay};
 use crate::lease::statement;
 use crate::store::Transact;
-use crate::value::{CHUNK_ROWS_MAX, Columns, bigint, day, headers, text};
+use crate::value::{CHUNK_ROWS_MAX, Columns, bigint, day, headers, places, text};
 use crate::{Error, Store, parked as parking};
 
 /// What a turn asks for.
@@ -217,20 +217,15 @@ impl Turn {
     async fn reopen(&self, transaction: &DatabaseTransaction, keys: &[Key]) -> Result<(), DbErr> {
         let mut values: Vec<Value> =
             vec![State::Parked.rank().into(), self.now.as_micros().into(), self.now.as_micros().into(), State::Dead.rank().into()];
-        let mut wanted = Vec::with_capacity(keys.len());
+        let wanted = places(values.len() + 1, (keys.len(), 5));
         for (source, event, [day, partition, offset]) in keys {
-            let next = values.len() + 1;
-            let number = |ahead| format!("CAST(${} AS BIGINT)", next + ahead);
-            wanted.push(format!("(${next}, ${}, {}, {}, {})", next + 1, number(2), number(3), number(4)));
             values.extend([source.clone().into(), event.clone().into(), (*day).into(), (*partition).into(), (*offset).into()]);
         }
-        // Both databases name the columns of a list of values so.
         let reopen = format!(
             "UPDATE journal SET state_rank = $1, next_attempt_at = $2, settled_at = $3, dead_reason = NULL, dead_detail = NULL, \
-             \"partition\" = wanted.column4, \"offset\" = wanted.column5, replays = replays + 1 FROM (VALUES {}) AS wanted \
+             \"partition\" = wanted.column4, \"offset\" = wanted.column5, replays = replays + 1 FROM (VALUES {wanted}) AS wanted \
              WHERE journal.source_id = wanted.column1 AND journal.event_id = wanted.column2 AND journal.day = wanted.column3 \
-             AND journal.state_rank = $4",
-            wanted.join(", ")
+             AND journal.state_rank = $4"
         );
         transaction.execute_raw(statement(transaction.get_database_backend(), &reopen, values)).await?;
         Ok(())
