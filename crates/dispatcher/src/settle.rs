@@ -17,9 +17,8 @@ use chassis::clock::Clock;
 use chassis::lifecycle::sentence;
 use events_proxy_core::watermark::Watermark;
 use events_proxy_core::{EventId, Moment, SourceId};
-use storage::{Commit, End, Error, Expired, Progress, Settled, Store, Undecodable, Waiting};
+use storage::{Commit, End, Expired, Progress, Settled, Undecodable, Waiting};
 use tokio::sync::{Notify, mpsc};
-use tokio::time::Instant;
 
 use crate::metrics::Metrics;
 use crate::own::Notice;
@@ -206,10 +205,8 @@ impl Ledger {
 /// Stores how events ended.
 #[derive(Debug, Clone)]
 pub(crate) struct Settle {
-    /// Where, together with other partitions.
+    /// Where, together with other partitions or alone.
     pub(crate) commits: Together<Commits>,
-    /// Where, alone.
-    pub(crate) store: Store,
     /// The topic's name.
     pub(crate) topic: Arc<str>,
     /// Who we are.
@@ -296,7 +293,8 @@ impl Settle {
         }
         let (mut failures, mut pause) = (0_u32, PAUSE.0);
         loop {
-            let stored = if failures == 0 { self.commits.ask(Arc::clone(commit)).await } else { self.alone(commit).await };
+            let asked = Arc::clone(commit);
+            let stored = if failures == 0 { self.commits.ask(asked).await } else { self.commits.alone(asked).await };
             match stored {
                 Ok(written) => return written,
                 Err(_) if hold.is_lost() => return false,
@@ -310,30 +308,20 @@ impl Settle {
         }
     }
 
-    /// Stores a commit in a transaction of its own; `false` when the partition is another's.
-    async fn alone(&self, commit: &Commit) -> Result<bool, Arc<Error>> {
-        let began = Instant::now();
-        match self.store.commit(commit).await {
-            Ok(()) => {
-                self.metrics.committed(began.elapsed());
-                Ok(true)
-            }
-            Err(Error::Fenced) => Ok(false),
-            Err(error) => Err(Arc::new(error)),
-        }
-    }
-
     /// Tells what is true whoever says it; the rest is the new owner's.
     async fn facts(&self, commit: &Commit) {
         let settled: Vec<_> = commit.settled.iter().filter(|settled| settled.end == End::Delivered).cloned().collect();
         if settled.is_empty() {
             return;
         }
-        let commit = Commit { topic: commit.topic.clone(), partition: commit.partition, progress: None, settled, undecodable: Vec::new() };
+        let (topic, partition) = (commit.topic.clone(), commit.partition);
+        let commit = Arc::new(Commit { topic, partition, progress: None, settled, undecodable: Vec::new() });
         for _ in 0..FACTS_TRIES {
-            match self.store.commit(&commit).await {
-                Ok(()) => return self.count(&commit),
-                Err(error) => tracing::debug!(error = sentence(&error), "cannot tell what was delivered before a partition was lost"),
+            match self.commits.alone(Arc::clone(&commit)).await {
+                Ok(_) => return self.count(&commit),
+                Err(error) => {
+                    tracing::debug!(error = sentence(error.as_ref()), "cannot tell what was delivered before a partition was lost")
+                }
             }
             tokio::time::sleep(PAUSE.0).await;
         }

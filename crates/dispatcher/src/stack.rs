@@ -213,7 +213,6 @@ impl Running {
         let batch_max = parts.settings.batch_max;
         Settle {
             commits: Commits::together(parts.store.clone(), self.metrics.clone(), batch_max, &self.tasks),
-            store: parts.store.clone(),
             topic: Arc::clone(topic),
             member: parts.member.id.clone(),
             batch_max,

@@ -99,6 +99,11 @@ impl<A: Answerer> Together<A> {
         Self(Arc::new(Shared { answerer, terms, tasks: tasks.clone(), waiting, enough }))
     }
 
+    /// Asks alone, at once.
+    pub(crate) async fn alone(&self, question: A::Question) -> A::Answer {
+        self.0.answerer.answer(vec![question]).await.pop().expect("invariant: each question has its answer")
+    }
+
     /// Asks, together with others. Cancel-safe: an answer that nobody waits for is dropped.
     pub(crate) async fn ask(&self, question: A::Question) -> A::Answer {
         let (tell, told) = oneshot::channel();
