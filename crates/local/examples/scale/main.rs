@@ -122,9 +122,10 @@ async fn go_steadily(out: &mut impl Write, requests: Option<(u32, u32)>) -> anyh
     let mut cluster = Cluster::start(target.address(), RATE_REQUESTS_MAX, &[]).await?;
     cluster.scale(1)?;
     let source = Source::log_in(cluster.port, PATIENCE, PATIENCE).await?;
-    let pods = cluster.pods()?;
-    for (pod, (millicores, memory_mib)) in pods.into_iter().zip(requests.into_iter().cycle()) {
-        confined.push(confine(pod, millicores, memory_mib)?);
+    if let Some((millicores, memory_mib)) = requests {
+        for pod in cluster.pods()? {
+            confined.push(confine(pod, millicores, memory_mib)?);
+        }
     }
     let each = STEADY / STEADY_SOURCES * u32::try_from((SETTLING + TURN * 2).as_secs())?;
     let every = Duration::from_secs(1) * STEADY_SOURCES / STEADY;
