@@ -18,7 +18,7 @@ use events_proxy_core::{DeadReason, Envelope, Event, EventId, SourceId, State, T
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use simulators::target::{Failure, Options, Outcome, Target};
-use storage::{Beat, Commit, End, Member, Settled, Store};
+use storage::{Beat, Member, Store};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -345,56 +345,6 @@ async fn with_an_order_a_source_s_events_end_one_after_the_other_whatever_fails(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn parked_events_are_not_delivered_twice_however_often_they_are_looked_for() {
-    let failing = Options { failure_share: 0.3, failures: vec![Failure::ServerError], latency: MILLI * 5, ..Options::default() };
-    let ground = Ground::new(failing).await;
-    ground.publish("shop", 0..200).await;
-    let (running, _) = ground.start("one", Order::None);
-    until("everything is delivered", async || running.numbers().delivered == 200).await;
-    assert_eq!((running.numbers().parked, ground.target.numbers().duplicates), (0, 0));
-    running.stop(Duration::from_secs(5)).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_parked_event_that_does_not_read_any_more_is_dead_and_in_nobody_s_way() {
-    let ground = Ground::new(Options::default()).await;
-    ground.store.migrate().await.unwrap();
-    let now = SystemClock.now();
-    let parked = |id: &str, offset: u64, record: Record| Settled {
-        source_id: SourceId::new("shop"),
-        event_id: EventId::new(id),
-        name: "ok".to_owned(),
-        trace_id: String::new(),
-        brand: None,
-        received_at: now,
-        consumed_at: now,
-        settled_at: now,
-        partition: 0,
-        offset,
-        attempts: Vec::new(),
-        forgiven: 0,
-        end: End::Parked { next_attempt_at: now },
-        record,
-    };
-    // More than are looked at in one go, all due before the whole one.
-    let mut settled: Vec<Settled> = (0..250).map(|number| parked(&format!("broken-{number}"), 900 + number, Record::default())).collect();
-    settled.push(parked("whole", 2_000, record("shop", "whole")));
-    let commit = Commit { topic: "events".to_owned(), partition: 0, progress: None, settled, undecodable: Vec::new() };
-    ground.store.commit(&commit).await.unwrap();
-    ground.publish("shop", 0..3).await;
-    let (running, _) = ground.start("one", Order::None);
-    until("what reads is delivered", async || running.numbers().delivered == 4).await;
-    until("what does not is dead", async || ground.store.dead_letters(999).await.unwrap().len() == 250).await;
-    let letters = ground.store.dead_letters(999).await.unwrap();
-    assert!(letters.iter().all(|letter| letter.offset < 2_000 && letter.reason == DeadReason::Undecodable));
-    let counts = ground.store.counts().await.unwrap();
-    assert_eq!((counts.dead, counts.delivered, counts.parked), (250, 4, 0));
-    until("nothing is parked", async || running.numbers().parked == 0).await;
-    assert_eq!(ground.store.balance("events").await.unwrap().unaccounted(), 0);
-    running.stop(Duration::from_secs(5)).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_replica_beyond_the_partitions_is_idle_and_ready_and_takes_over_after_a_stop() {
     let ground = Ground::new(Options::default()).await;
     let (first, _) = ground.start("one", Order::None);
@@ -446,3 +396,6 @@ async fn one_whose_epoch_is_over_writes_nothing_more_and_comes_back_under_a_new_
     assert!(rows[0].epoch > 2, "{rows:?}");
     running.stop(Duration::from_secs(5)).await;
 }
+
+#[path = "stack_tests/parking.rs"]
+mod parking;
