@@ -16,8 +16,8 @@ use std::time::Duration;
 use broker::{FetchError, FetchLimit, Fetched, Received, Subscriber};
 use chassis::admin::Condition;
 use chassis::lifecycle::Cause;
-use events_proxy_core::Envelope;
-use events_proxy_core::envelope::Record;
+use events_proxy_core::envelope::{self, Record};
+use events_proxy_core::{Envelope, Moment};
 use storage::{Expired, Undecodable};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
@@ -77,6 +77,27 @@ enum Stop {
     Left,
     /// The task of an event broke: its offset would never be passed.
     Broken(JoinError),
+}
+
+/// What a record is.
+#[derive(Debug)]
+enum Read {
+    /// An event that is under way from now on.
+    Event(Box<Envelope>, Key),
+    /// An event that is under way already.
+    Repeat,
+    /// No event.
+    Broken(envelope::Undecodable),
+}
+
+impl Read {
+    /// The event that is under way from now on.
+    fn key(&self) -> Option<Key> {
+        match self {
+            Self::Event(_, key) => Some(key.clone()),
+            Self::Repeat | Self::Broken(_) => None,
+        }
+    }
 }
 
 impl Consumer {
@@ -177,31 +198,32 @@ impl Consumer {
         }
     }
 
-    /// Starts each record on its way.
+    /// Starts each record on its way. What was read is noted as under way before it is looked up: whatever ends in the
+    /// meantime, no event is begun twice.
     async fn start(&self, records: Vec<Received>, lanes: &mut Lanes, events: &mut JoinSet<()>) -> Result<(), Stop> {
         let consumed_at = self.path.clock.now();
-        let decoded: Vec<_> = records.into_iter().map(|received| (Envelope::decode(&received.record), received)).collect();
-        let over = self.over(decoded.iter().filter_map(|(envelope, _)| envelope.as_ref().ok()).map(key).collect()).await?;
-        for (envelope, Received { offset, record }) in decoded {
-            let since = envelope.as_ref().map_or(consumed_at, |envelope| envelope.received_at);
-            if !self.ledger.window().take_since(offset, record.bytes(), since) {
-                continue;
-            }
-            let envelope = match envelope {
-                Ok(envelope) => envelope,
-                Err(error) => {
+        let taken: Vec<_> = records.into_iter().filter_map(|received| self.take(received, consumed_at)).collect();
+        let over = self.over(taken.iter().filter_map(|(_, read)| read.key()).collect()).await?;
+        for (Received { offset, record }, read) in taken {
+            let (envelope, key) = match read {
+                Read::Event(envelope, key) if !over.contains(&key) => (envelope, key),
+                Read::Event(_, key) => {
+                    self.ledger.give_up(&key, offset);
+                    self.hand_on(Ended::Repeat(offset)).await;
+                    continue;
+                }
+                Read::Repeat => {
+                    self.hand_on(Ended::Repeat(offset)).await;
+                    continue;
+                }
+                Read::Broken(error) => {
                     self.bury(offset, record, sentence(&error)).await;
                     continue;
                 }
             };
-            let key = key(&envelope);
-            if over.contains(&key) || !self.ledger.begin(&key) {
-                self.hand_on(Ended::Repeat(offset)).await;
-                continue;
-            }
             let (hold, place) = (Arc::clone(&self.hold), (self.ledger.partition, offset));
             let turn = lanes.turn(&envelope.source_id);
-            let journey = Journey { hold, envelope, record, place, consumed_at, attempts: Vec::new(), forgiven: 0 };
+            let journey = Journey { hold, envelope: *envelope, record, place, consumed_at, attempts: Vec::new(), forgiven: 0 };
             let permit = self.unless_left(Arc::clone(&self.under_way).acquire_owned()).await?;
             let (path, ended, ledger) = (Arc::clone(&self.path), self.ended.clone(), Arc::clone(&self.ledger));
             let traveller = Traveller { path, turn, order: self.order };
@@ -215,6 +237,23 @@ impl Consumer {
             });
         }
         Ok(())
+    }
+
+    /// Takes a record into the window, and tells what it is; `None` if it was taken before.
+    fn take(&self, received: Received, consumed_at: Moment) -> Option<(Received, Read)> {
+        let envelope = Envelope::decode(&received.record);
+        let since = envelope.as_ref().map_or(consumed_at, |envelope| envelope.received_at);
+        if !self.ledger.window().take_since(received.offset, received.record.bytes(), since) {
+            return None;
+        }
+        let read = match envelope {
+            Err(error) => Read::Broken(error),
+            Ok(envelope) => {
+                let key = (envelope.source_id.clone(), envelope.event.id.clone());
+                if self.ledger.begin(&key) { Read::Event(Box::new(envelope), key) } else { Read::Repeat }
+            }
+        };
+        Some((received, read))
     }
 
     /// Records that offsets are gone for good, and says so: nobody can deliver them any more.
@@ -299,11 +338,6 @@ async fn rest(mut events: JoinSet<()>) -> Result<(), JoinError> {
         ended?;
     }
     Ok(())
-}
-
-/// What identifies an event.
-fn key(envelope: &Envelope) -> Key {
-    (envelope.source_id.clone(), envelope.event.id.clone())
 }
 
 #[cfg(test)]

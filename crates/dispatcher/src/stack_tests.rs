@@ -159,6 +159,20 @@ async fn records_that_are_no_events_of_ours_are_dead_and_the_partition_goes_on()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_ends_while_its_repeat_waits_is_sent_once() {
+    let ground = Ground::new(Options { latency: MILLI * 20, ..Options::default() }).await;
+    let order: Vec<Record> = ["twice", "a", "b", "c", "d", "e", "f", "twice", "g", "twice"].iter().map(|id| record("shop", id)).collect();
+    ground.topic.publish(0, &order).await.unwrap();
+    let mut parts = ground.parts("one", Order::None);
+    parts.settings.in_flight_max = 1;
+    let running = start(parts, &Tasks::new()).unwrap().0;
+    until("everything is settled", async || running.committed().get(&0) == Some(&10)).await;
+    assert_eq!((ground.target.numbers().distinct, ground.target.numbers().duplicates), (8, 0));
+    assert!(ground.registry.render().contains("events_duplicates_total 2"), "{}", ground.registry.render());
+    running.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_record_that_reads_well_is_the_event_of_its_source_header_and_its_payload() {
     let ground = Ground::new(Options::default()).await;
     let mut foreign = record("shop", "payload");
