@@ -413,3 +413,5 @@ async fn one_whose_epoch_is_over_writes_nothing_more_and_comes_back_under_a_new_
 
 #[path = "stack_tests/parking.rs"]
 mod parking;
+#[path = "stack_tests/refused.rs"]
+mod refused;
