@@ -63,8 +63,8 @@ pub struct Slot {
     heard: Option<Heard>,
 }
 
-/// Is told a round trip.
-type Heard = Box<dyn FnOnce(Duration) + Send + Sync>;
+/// Is told a round trip, and whether the target did its work in it.
+type Heard = Box<dyn FnOnce(Duration, bool) + Send + Sync>;
 
 impl std::fmt::Debug for Slot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -78,10 +78,27 @@ impl Slot {
         Self { sent: Instant::now(), heard: None }
     }
 
-    /// The target's answer is there, or it is sure that none comes: the request arrived before now, if at all.
+    /// A slot that tells whether the target did its work.
+    #[cfg(test)]
+    pub(crate) fn watched(worked: impl FnOnce(bool) + Send + Sync + 'static) -> Self {
+        Self { sent: Instant::now(), heard: Some(Box::new(move |_, did| worked(did))) }
+    }
+
+    /// The target did its work, and the answer is there.
     pub fn answered(self) {
+        self.ends(true);
+    }
+
+    /// The target answered without doing its work, or it is sure that no answer comes: this says that the request arrived
+    /// before now, if at all, but nothing of how long the target's work takes.
+    pub fn failed(self) {
+        self.ends(false);
+    }
+
+    /// Tells the round trip.
+    fn ends(self, worked: bool) {
         if let Some(heard) = self.heard {
-            heard(self.sent.elapsed());
+            heard(self.sent.elapsed(), worked);
         }
     }
 }

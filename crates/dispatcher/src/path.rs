@@ -217,7 +217,11 @@ impl Path {
             self.breaker.passed_over(pass);
             return Some(Err(Panicked));
         };
-        slot.answered();
+        if verdict.outcome == Outcome::Delivered {
+            slot.answered()
+        } else {
+            slot.failed()
+        }
         span.record("attempt.outcome", verdict.outcome.as_str());
         if let Some(status) = verdict.status {
             span.record("http.response.status_code", i64::from(status));

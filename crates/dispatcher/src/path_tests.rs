@@ -33,14 +33,17 @@ struct Counted {
     pace: Alone,
     slots: AtomicUsize,
     pauses: Mutex<Vec<Duration>>,
+    /// Of each answer, whether the target had done its work.
+    worked: Arc<Mutex<Vec<bool>>>,
 }
 
 #[async_trait]
 impl Pace for Counted {
     async fn slot(&self) -> Slot {
-        let slot = self.pace.slot().await;
+        drop(self.pace.slot().await);
         self.slots.fetch_add(1, Ordering::Relaxed);
-        slot
+        let worked = Arc::clone(&self.worked);
+        Slot::watched(move |did| worked.lock().unwrap().push(did))
     }
 
     async fn pause(&self, wait: Duration) {
@@ -121,7 +124,7 @@ async fn scene(outcomes: &[Outcome]) -> Scene {
 
 async fn path(target: Box<dyn Deliver>, patience: Patience) -> (Arc<Path>, Arc<Counted>) {
     let pace = Alone::new(1_000, Duration::from_secs(1)).unwrap();
-    let pace = Arc::new(Counted { pace, slots: AtomicUsize::new(0), pauses: Mutex::default() });
+    let pace = Arc::new(Counted { pace, slots: AtomicUsize::new(0), pauses: Mutex::default(), worked: Arc::default() });
     let tasks = Tasks::new();
     // Nobody is there: the fallback is everybody's brand.
     let url = "postgres://nobody@127.0.0.1:1/nothing".to_owned();
@@ -172,6 +175,13 @@ async fn a_throttle_uses_up_no_attempt_and_holds_everybody_as_long_as_told() {
     assert!(began.elapsed() >= Duration::from_secs(10 * 303), "{:?}", began.elapsed());
     let outcomes: Vec<Outcome> = settled.attempts.iter().map(|attempt| attempt.outcome).collect();
     assert_eq!(outcomes, [Outcome::Throttled, Outcome::Delivered], "the latest throttle stands for all of them");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_an_answer_to_work_that_was_done_tells_the_limit_how_long_work_takes() {
+    let scene = scene(&[Outcome::Throttled, Outcome::Unavailable, Outcome::Unknown, Outcome::Delivered]).await;
+    assert_eq!(scene.travel().await.end, End::Delivered);
+    assert_eq!(*scene.pace.worked.lock().unwrap(), [false, false, false, true]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -102,7 +102,13 @@ impl Pace for Alone {
         };
         drop(turn);
         let alone = self.clone();
-        let heard: Heard = Box::new(move |round_trip| alone.core().heard(counted, round_trip));
+        let heard: Heard = Box::new(move |round_trip, worked| {
+            let mut core = alone.core();
+            core.heard(counted, round_trip);
+            if worked {
+                core.jitter.learn(round_trip);
+            }
+        });
         Slot { sent, heard: Some(heard) }
     }
 
@@ -235,7 +241,7 @@ impl Core {
         if counted.epoch != self.epoch {
             return;
         }
-        let beyond = self.jitter.spend(excess.saturating_sub(self.limit.guard));
+        let beyond = self.jitter.spend(excess.saturating_sub(self.limit.guard), excess);
         let late = nanos(excess.min(self.limit.guard) + beyond);
         self.window.shift(counted.arrived, counted.sent + late);
     }

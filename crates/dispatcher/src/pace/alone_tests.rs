@@ -290,11 +290,11 @@ async fn slots_are_four_thousandths_further_apart_than_the_limit_asks() {
 fn the_credit_covers_a_window_late_by_a_fiftieth_or_one_late_request() {
     for (requests, credit) in [(100, SECOND * 2), (1, SECOND / 4)] {
         let mut jitter = super::jitter(limit(requests, SECOND).unwrap());
-        assert_eq!(jitter.spend(SECOND * 60), credit, "{requests}");
+        assert_eq!(jitter.spend(SECOND * 60, SECOND * 60), credit, "{requests}");
         jitter.earn();
-        assert_eq!(jitter.spend(SECOND * 60), Duration::from_millis(3), "three thousandths of the interval are earned");
+        assert_eq!(jitter.spend(SECOND * 60, SECOND * 60), Duration::from_millis(3), "three thousandths of the interval are earned");
         for _ in 0..16 {
-            jitter.excess(Duration::from_millis(20));
+            jitter.learn(Duration::from_millis(20));
         }
         assert_eq!(jitter.excess(Duration::from_millis(21)), Duration::from_millis(5), "and what the slots give away in any case");
     }

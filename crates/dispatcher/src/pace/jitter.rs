@@ -17,6 +17,9 @@ const GENERATION: u32 = 512;
 /// How many round trips must be seen before the least of them is believed.
 const BELIEVED: u32 = 16;
 
+/// Who is later than this was frozen, which tells nothing of how late requests are.
+const FROZEN: Duration = Duration::from_secs(1);
+
 /// The jitter of one target's answers.
 #[derive(Debug)]
 pub(super) struct Jitter {
@@ -49,16 +52,27 @@ impl Jitter {
 
     /// This process was so late, beyond what is usual.
     pub(super) fn late(&mut self, late: Duration) {
-        self.late.1 = self.late.1.max(late);
+        if late < FROZEN {
+            self.late.1 = self.late.1.max(late);
+        }
     }
 
-    /// An answer came after so long: tells how much of that may have been the way there.
-    pub(super) fn excess(&mut self, round_trip: Duration) -> Duration {
-        let least = match (self.least, self.seen) {
-            ((Some(last), present), _) => last.min(present.unwrap_or(last)),
-            ((None, Some(present)), BELIEVED..) => present,
-            ((None, _), _) => Duration::ZERO,
-        };
+    /// The least round trip, once enough were seen.
+    fn least(&self) -> Option<Duration> {
+        match (self.least, self.seen) {
+            ((Some(last), present), _) => Some(last.min(present.unwrap_or(last))),
+            ((None, Some(present)), BELIEVED..) => Some(present),
+            ((None, _), _) => None,
+        }
+    }
+
+    /// How much of a round trip may have been the way there.
+    pub(super) fn excess(&self, round_trip: Duration) -> Duration {
+        round_trip.saturating_sub(self.least().unwrap_or_default().saturating_sub(self.whole))
+    }
+
+    /// The target did its work in a round trip: so long it takes at most. One that it refused tells nothing of that.
+    pub(super) fn learn(&mut self, round_trip: Duration) {
         self.least.1 = Some(self.least.1.map_or(round_trip, |present| present.min(round_trip)));
         self.seen += 1;
         if self.seen >= GENERATION {
@@ -66,16 +80,18 @@ impl Jitter {
             self.late = (self.late.1, Duration::ZERO);
             self.seen = 0;
         }
-        round_trip.saturating_sub(least.saturating_sub(self.whole))
     }
 
-    /// Takes so much from the credit, or what there is; tells how much it was. A request waits for the machine twice, here
-    /// and where it arrives: so much is free.
-    pub(super) fn spend(&mut self, wanted: Duration) -> Duration {
-        let free = wanted.min(self.late.0.max(self.late.1).saturating_mul(2));
-        let spent = (wanted - free).min(self.credit);
+    /// Takes so much from the credit, or what there is, for an answer that took so much longer than what is usual; tells how
+    /// much it was. A request waits for the machine twice, here and where it arrives: what that explains is free, once it is
+    /// known what is usual.
+    pub(super) fn spend(&mut self, wanted: Duration, excess: Duration) -> Duration {
+        if self.least().is_some() && excess <= self.late.0.max(self.late.1).saturating_mul(2) {
+            return wanted;
+        }
+        let spent = wanted.min(self.credit);
         self.credit -= spent;
-        free + spent
+        spent
     }
 }
 
@@ -90,56 +106,88 @@ mod tests {
         Duration::from_millis(millis)
     }
 
+    /// An answer came after so long: tells its excess.
+    fn heard(jitter: &mut Jitter, round_trip: Duration) -> Duration {
+        let excess = jitter.excess(round_trip);
+        jitter.learn(round_trip);
+        excess
+    }
+
     #[test]
     fn only_what_is_beyond_the_least_round_trip_counts_once_enough_were_seen() {
         let mut jitter = Jitter::new(Duration::ZERO, ms(10), Duration::ZERO);
         for _ in 0..BELIEVED {
-            assert_eq!(jitter.excess(ms(50)), ms(50));
+            assert_eq!(heard(&mut jitter, ms(50)), ms(50));
         }
-        assert_eq!((jitter.excess(ms(50)), jitter.excess(ms(57))), (ms(0), ms(7)));
+        assert_eq!((heard(&mut jitter, ms(50)), heard(&mut jitter, ms(57))), (ms(0), ms(7)));
     }
 
     #[test]
     fn a_least_round_trip_that_costs_nothing_counts_as_the_way() {
         let mut jitter = Jitter::new(Duration::ZERO, ms(10), ms(4));
         for _ in 0..BELIEVED {
-            jitter.excess(ms(3));
+            heard(&mut jitter, ms(3));
         }
-        assert_eq!(jitter.excess(ms(5)), ms(5));
+        assert_eq!(heard(&mut jitter, ms(5)), ms(5));
         for _ in 0..2 * GENERATION {
-            jitter.excess(ms(10));
+            heard(&mut jitter, ms(10));
         }
-        assert_eq!(jitter.excess(ms(11)), ms(5));
+        assert_eq!(heard(&mut jitter, ms(11)), ms(5));
     }
 
     #[test]
     fn a_way_that_became_longer_is_believed_after_two_generations() {
         let mut jitter = Jitter::new(Duration::ZERO, ms(10), Duration::ZERO);
-        jitter.excess(ms(1));
+        heard(&mut jitter, ms(1));
         for _ in 0..2 * GENERATION {
-            jitter.excess(ms(30));
+            heard(&mut jitter, ms(30));
         }
-        assert_eq!(jitter.excess(ms(31)), ms(1));
+        assert_eq!(heard(&mut jitter, ms(31)), ms(1));
     }
 
     #[test]
     fn what_is_spent_was_earned() {
         let mut jitter = Jitter::new(ms(2), ms(5), Duration::ZERO);
-        assert_eq!((jitter.spend(ms(4)), jitter.spend(ms(4)), jitter.spend(ms(4))), (ms(4), ms(1), ms(0)));
+        let mut spend = |wanted| jitter.spend(ms(wanted), ms(wanted));
+        assert_eq!((spend(4), spend(4), spend(4)), (ms(4), ms(1), ms(0)));
         for _ in 0..100 {
             jitter.earn();
         }
-        assert_eq!(jitter.spend(ms(100)), ms(5));
+        assert_eq!(jitter.spend(ms(100), ms(100)), ms(5));
+    }
+
+    /// One that knows that answers need no time, with a credit of 5 ms.
+    fn known() -> Jitter {
+        let mut jitter = Jitter::new(Duration::ZERO, ms(5), Duration::ZERO);
+        (0..BELIEVED).for_each(|_| jitter.learn(Duration::ZERO));
+        jitter
+    }
+
+    #[test]
+    fn nothing_is_free_before_it_is_known_what_is_usual() {
+        let mut jitter = Jitter::new(Duration::ZERO, ms(5), Duration::ZERO);
+        jitter.late(ms(20));
+        assert_eq!(jitter.spend(ms(30), ms(30)), ms(5));
+    }
+
+    #[test]
+    fn a_process_that_was_frozen_pays_for_what_comes_late() {
+        let mut jitter = known();
+        jitter.late(ms(1_000));
+        assert_eq!(jitter.spend(ms(30), ms(30)), ms(5));
+        jitter.late(ms(999));
+        assert_eq!(jitter.spend(ms(30), ms(30)), ms(30));
     }
 
     #[test]
     fn what_this_process_is_late_by_costs_nothing_until_it_is_long_past() {
-        let mut jitter = Jitter::new(Duration::ZERO, ms(5), Duration::ZERO);
+        let mut jitter = known();
         jitter.late(ms(20));
-        assert_eq!((jitter.spend(ms(43)), jitter.spend(ms(100)), jitter.spend(ms(30))), (ms(43), ms(42), ms(30)));
+        let mut spend = |wanted, excess| jitter.spend(ms(wanted), ms(excess));
+        assert_eq!((spend(30, 40), spend(30, 41), spend(30, 40)), (ms(30), ms(5), ms(30)));
         for _ in 0..2 * GENERATION {
-            jitter.excess(ms(1));
+            heard(&mut jitter, ms(1));
         }
-        assert_eq!(jitter.spend(ms(30)), ms(0));
+        assert_eq!(jitter.spend(ms(30), ms(30)), ms(0));
     }
 }

@@ -28,6 +28,8 @@ const AT_ONCE: Duration = Duration::from_millis(50);
 const CREDIT_THOUSANDTHS: u32 = 4;
 /// The least push that is asked for.
 const PUSH_MIN: i64 = 100_000;
+/// An answer that comes later than an interval and this tells of no window that is still to come.
+const OUTDATED: Duration = Duration::from_secs(1);
 /// The longest time without a look at the database while attempts wait.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The least pause between two reservations, as a part of how far ahead they reach: 8 ms of 200.
@@ -192,13 +194,22 @@ impl Timeline {
         received
     }
 
+    /// The target did its work in a round trip.
+    pub(super) fn learn(&mut self, round_trip: Duration) {
+        self.jitter.learn(round_trip);
+    }
+
     /// An answer came after so long: asks for a push if the request can have arrived later than the guard allows; `true` if so.
     pub(super) fn heard(&mut self, sent: Sent, round_trip: Duration) -> bool {
-        let beyond = sent.late + signed(self.jitter.excess(round_trip)) - signed(self.limit.guard);
+        let excess = self.jitter.excess(round_trip);
+        if excess >= self.limit.interval.max(OUTDATED) {
+            return false;
+        }
+        let beyond = sent.late + signed(excess) - signed(self.limit.guard);
         let lacking = sent.pushed + beyond.min(signed(self.limit.interval) / 4) - self.wanted.max(self.pushed);
         let lacks = lacking > PUSH_MIN;
         if lacks {
-            let spent = self.jitter.spend(Duration::from_nanos(u64::try_from(lacking).unwrap_or_default()));
+            let spent = self.jitter.spend(Duration::from_nanos(u64::try_from(lacking).unwrap_or_default()), excess);
             self.wanted = self.wanted.max(self.pushed) + signed(spent);
         }
         lacks

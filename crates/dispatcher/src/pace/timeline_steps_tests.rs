@@ -180,19 +180,44 @@ fn a_push_makes_up_for_being_late_here_and_on_the_way_less_what_was_pushed_since
 #[test]
 fn a_push_reaches_as_far_as_the_credit_that_requests_earn() {
     let mut timeline = with(ten(), 0, 1);
-    assert!(timeline.heard(ON_TIME, Duration::from_secs(1)));
+    assert!(timeline.heard(ON_TIME, nanos(999 * MS)));
     assert_eq!(timeline.ask(0, 0), push(50 * MS), "a twentieth of the interval is saved up");
     assert_eq!(timeline.take(0), Taken::Used(ON_TIME));
-    assert!(timeline.heard(ON_TIME, Duration::from_secs(1)));
+    assert!(timeline.heard(ON_TIME, nanos(999 * MS)));
     assert_eq!(timeline.ask(0, 0), push(50 * MS + 404_800), "four thousandths of a distance are earned");
 }
 
 #[test]
+fn an_answer_that_is_later_than_an_interval_and_a_second_asks_for_nothing() {
+    let mut timeline = with(ten(), 0, 0);
+    assert!(!timeline.heard(ON_TIME, nanos(1_000 * MS)));
+    assert_eq!(timeline.ask(0, 0), Ask::Nothing);
+    let mut timeline = with(crate::pace::limit(1, Duration::from_secs(3)).unwrap(), 0, 0);
+    assert!(timeline.heard(ON_TIME, nanos(2_999 * MS)));
+    let mut timeline = with(crate::pace::limit(10, Duration::from_millis(100)).unwrap(), 0, 0);
+    assert!(timeline.heard(ON_TIME, nanos(999 * MS)));
+}
+
+#[test]
 fn what_this_process_itself_is_late_by_costs_no_credit_up_to_a_quarter_of_the_interval() {
-    let mut timeline = with(ten(), 0, 1);
-    assert_eq!(timeline.take(306 * MS), Taken::Dropped);
-    assert!(timeline.heard(ON_TIME, Duration::from_secs(1)));
+    let mut timeline = late_by_300_ms();
+    assert!(timeline.heard(ON_TIME, nanos(600 * MS)));
     assert_eq!(timeline.ask(0, 0), push(250 * MS));
+}
+
+#[test]
+fn an_answer_that_is_later_than_this_process_explains_is_paid_from_the_credit() {
+    let mut timeline = late_by_300_ms();
+    assert!(timeline.heard(ON_TIME, nanos(601 * MS)));
+    assert_eq!(timeline.ask(0, 0), push(50 * MS));
+}
+
+/// A process that was 300 ms late beyond half of the guard, and knows that answers need no time.
+fn late_by_300_ms() -> Timeline {
+    let mut timeline = with(ten(), 0, 1);
+    (0..16).for_each(|_| timeline.learn(Duration::ZERO));
+    assert_eq!(timeline.take(306 * MS), Taken::Dropped);
+    timeline
 }
 
 #[test]
@@ -200,6 +225,7 @@ fn what_every_answer_takes_counts_as_a_third_of_the_guard() {
     let mut timeline = with(ten(), 0, 0);
     for _ in 0..16 {
         timeline.heard(ON_TIME, nanos(20 * MS));
+        timeline.learn(nanos(20 * MS));
     }
     assert_eq!(timeline.ask(0, 0), push(8 * MS));
     assert!(timeline.heard(Sent { late: 9 * MS, pushed: 8 * MS }, nanos(20 * MS)));

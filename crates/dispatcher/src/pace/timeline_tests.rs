@@ -171,7 +171,10 @@ impl World {
             }
             Event::Heard(late, pushed, round_trip) => {
                 let sent = Sent { late, pushed };
-                if self.processes[number].timeline.heard(sent, Duration::from_nanos(round_trip)) {
+                let timeline = &mut self.processes[number].timeline;
+                let lacks = timeline.heard(sent, Duration::from_nanos(round_trip));
+                timeline.learn(Duration::from_nanos(round_trip));
+                if lacks {
                     self.schedule(now, number, Event::Ask);
                 }
             }
