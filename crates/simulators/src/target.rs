@@ -175,6 +175,11 @@ impl Target {
         self.numbers().worst_arrivals
     }
 
+    /// Throttles every request for so long, whatever the limit: others use the target too.
+    pub fn throttle(&self, wait: Duration) {
+        self.desk.throttle(wait);
+    }
+
     /// Waits until the server has stopped and the record file is written.
     ///
     /// # Errors

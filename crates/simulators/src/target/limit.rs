@@ -78,6 +78,8 @@ struct Windows {
     admitted: Window,
     /// All requests.
     arrived: Window,
+    /// Nothing passes before this.
+    closed_until: Option<Instant>,
 }
 
 /// Judges requests in the order of their arrival.
@@ -93,7 +95,8 @@ impl Limiter {
     /// A limiter that has seen nothing.
     pub(super) fn new(limit: u32, interval: Duration) -> Self {
         let kept_max = usize::try_from(RATE_REQUESTS_MAX).unwrap_or(usize::MAX);
-        let windows = Windows { admitted: Window::new(interval, kept_max), arrived: Window::new(interval, kept_max) };
+        let window = || Window::new(interval, kept_max);
+        let windows = Windows { admitted: window(), arrived: window(), closed_until: None };
         Self { limit, windows: Mutex::new(windows) }
     }
 
@@ -102,6 +105,11 @@ impl Limiter {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         // Read inside the lock, so that stamps have the order of the judgements.
         windows.judge(self.limit, Instant::now())
+    }
+
+    /// Lets nothing pass for so long, whatever the windows hold.
+    pub(super) fn close(&self, wait: Duration) {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner).closed_until = Some(Instant::now() + wait);
     }
 
     /// The most requests that any window saw: admitted, and all that arrived.
@@ -118,12 +126,14 @@ impl Windows {
         self.arrived.add(now);
         self.admitted.move_to(now);
         let places = usize::try_from(limit).unwrap_or(usize::MAX);
-        let admitted = self.admitted.instants.len() < places;
+        let closed = self.closed_until.map(|until| until.saturating_duration_since(now)).filter(|wait| !wait.is_zero());
+        let admitted = closed.is_none() && self.admitted.instants.len() < places;
         if admitted {
             self.admitted.add(now);
         }
         let remaining = places.saturating_sub(self.admitted.instants.len());
-        Standing { at: now, admitted, limit, remaining, reset: self.admitted.until_one_leaves(now) }
+        let reset = closed.unwrap_or_else(|| self.admitted.until_one_leaves(now));
+        Standing { at: now, admitted, limit, remaining: if closed.is_some() { 0 } else { remaining }, reset }
     }
 }
 
@@ -138,7 +148,16 @@ mod tests {
     /// Two empty windows of a millisecond.
     fn windows() -> Windows {
         let window = || Window::new(Duration::from_millis(1), 1_000);
-        Windows { admitted: window(), arrived: window() }
+        Windows { admitted: window(), arrived: window(), closed_until: None }
+    }
+
+    #[test]
+    fn what_is_closed_lets_nothing_pass_and_tells_until_when() {
+        let (mut windows, start) = (windows(), Instant::now());
+        windows.closed_until = Some(start + Duration::from_micros(500));
+        let refused = windows.judge(2, start + Duration::from_micros(200));
+        assert_eq!((refused.admitted, refused.remaining, refused.reset), (false, 0, Duration::from_micros(300)));
+        assert!(windows.judge(2, start + Duration::from_micros(500)).admitted);
     }
 
     #[test]

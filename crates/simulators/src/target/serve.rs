@@ -78,6 +78,11 @@ impl Desk {
         &self.ledger
     }
 
+    /// Throttles every request for so long.
+    pub(super) fn throttle(&self, wait: Duration) {
+        self.limiter.close(wait);
+    }
+
     /// What happened so far.
     pub(super) fn numbers(&self) -> Numbers {
         let (admitted, arrived) = self.limiter.worst();
