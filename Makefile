@@ -33,8 +33,8 @@ chaos: ## break brokers, database, disk and processes under load, and check that
 	TEST_KAFKA_URL=none infra/dev/services run -- target/release/chaos $(CHAOS)
 
 chaos-dispatch: ## kill, freeze and scale dispatchers for 5 minutes, and judge what arrived
-	cargo build --workspace --bins --examples
-	infra/dev/services run -- target/debug/examples/chaos_dispatch $(if $(SEED),--seed $(SEED)) $(if $(SPAN),--seconds $(SPAN))
+	cargo build --release --workspace --bin ingest --bin dispatcher --example chaos_dispatch
+	infra/dev/services run -- target/release/examples/chaos_dispatch $(if $(SEED),--seed $(SEED)) $(if $(SPAN),--seconds $(SPAN))
 
 simulate: ## let simulated dispatchers stall, die and wake, by 50,000 seeds (SEEDS=… for another number)
 	OWN_SEEDS=$(or $(SEEDS),50000) cargo test --workspace --lib simulation -- --nocapture

@@ -41,8 +41,17 @@ impl End {
     }
 }
 
-/// When a dispatcher ended, in microseconds since 1970, and when it was over with it.
-pub(crate) type Ended = (End, i64, i64);
+/// The end of a dispatcher; times are microseconds since 1970.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended {
+    /// When it came.
+    pub(crate) from: i64,
+    /// When it was over with it.
+    pub(crate) until: i64,
+    /// Whether it was told to stop, and no other one ran until it had.
+    pub(crate) alone: bool,
+}
+
 /// A take-over: what ended, from when its partitions were nobody's in microseconds since 1970, and for how long.
 pub(crate) type Gap = (End, i64, Duration);
 
@@ -96,6 +105,7 @@ impl Fleet {
             ("TARGET_SERVICE_RATE_LIMIT_INTERVAL_MS", "1000".to_owned()),
             ("TARGET_SERVICE_RATE_LIMIT_REQUESTS_PER_INTERVAL", limit.to_string()),
             ("ACCEPT_TIMEOUT_MS", "5000".to_owned()),
+            ("RATE_LIMIT_REQUESTS_PER_INTERVAL", "1000000".to_owned()),
             ("DELIVERY_PARK_MIN_MS", "1000".to_owned()),
             ("DELIVERY_ATTEMPTS_MAX", "1000".to_owned()),
         ];
@@ -157,7 +167,7 @@ impl Fleet {
             signal(&child, "TERM")?;
             // The target answers on this runtime meanwhile.
             tokio::task::block_in_place(|| child.wait()).context("wait for a dispatcher")?;
-            self.ends.push((End::Stopped, at, now()?));
+            self.ends.push(Ended { from: at, until: now()?, alone: self.dispatchers.is_empty() });
         }
         Ok(())
     }
@@ -167,7 +177,7 @@ impl Fleet {
     pub(crate) async fn end(&mut self, chosen: usize, end: End, sleeps: Duration, meanwhile: impl Fn()) -> anyhow::Result<Duration> {
         let count = self.dispatchers.len();
         let (name, mut child) = self.dispatchers.remove(chosen);
-        let at = now()?;
+        let (at, alone) = (now()?, self.dispatchers.is_empty());
         let (mut began, mut from) = (Instant::now(), at);
         match end {
             End::Killed => {
@@ -183,7 +193,7 @@ impl Fleet {
                 (began, from) = (Instant::now(), now()?);
             }
         }
-        if self.dispatchers.is_empty() {
+        if alone {
             self.scale(count)?;
         }
         while self.is_owned_without(&name).await? {
@@ -201,7 +211,7 @@ impl Fleet {
             signal(&child, "CONT")?;
             self.dispatchers.push((name, child));
         }
-        self.ends.push((end, at, now()?));
+        self.ends.push(Ended { from: at, until: now()?, alone: alone && end == End::Stopped });
         self.scale(count)?;
         Ok(gap)
     }
@@ -275,7 +285,7 @@ fn variable(name: &str) -> anyhow::Result<String> {
 }
 
 /// The present moment as the target stamps it, in microseconds.
-fn now() -> anyhow::Result<i64> {
+pub(crate) fn now() -> anyhow::Result<i64> {
     #[expect(clippy::disallowed_methods, reason = "compared with the stamps of a program that knows nothing of ours")]
     let since = SystemTime::now().duration_since(UNIX_EPOCH).context("read the clock")?;
     i64::try_from(since.as_micros()).context("read the clock")

@@ -1,9 +1,11 @@
 //! What several dispatchers do while they are killed, frozen, stopped and scaled: `make chaos-dispatch` prints it.
 //!
-//! Real processes on a real Kafka and PostgreSQL, with a backlog throughout and a target that fails a tenth of its requests.
+//! Real processes on a real Kafka and PostgreSQL, with a backlog throughout and a target that fails a tenth of its requests
+//! and throttles all of them now and then.
 //! Faults come from a seed: `make chaos-dispatch SEED=7 SPAN=300` repeats their order (not their timing to the millisecond).
 //! What is judged: nothing is lost; no rolling window of the target's own clock holds more than its limit; each repeated
-//! event was in flight when its process ended, or its answer was lost, and came under one key; take-overs are in time.
+//! event was in flight when its process ended, or its answer was lost, and came under one key; take-overs are in time; a
+//! throttled dispatcher makes all of them pause.
 
 mod fleet;
 mod judge;
@@ -29,6 +31,8 @@ const LIMIT: u32 = 60;
 const HEALING: Duration = Duration::from_secs(420);
 /// How long a zombie sleeps.
 const SLEEP: Duration = Duration::from_secs(30);
+/// How long the target throttles everything, before each fault.
+const THROTTLE: Duration = Duration::from_secs(2);
 
 /// What the command line says.
 struct Asked {
@@ -57,8 +61,15 @@ async fn main() -> anyhow::Result<ExitCode> {
     let drained = timeout(HEALING, drain(&mut fleet, &watched, &accepted)).await;
     fleet.stop().await?;
     let lost = watched.missing(&accepted)?;
-    let judge =
-        Judge { accepted, lost, arrivals: watched.arrivals(), ends: fleet.ends().to_vec(), gaps: fleet.gaps().to_vec(), limit: LIMIT };
+    let judge = Judge {
+        accepted,
+        lost,
+        arrivals: watched.arrivals(),
+        throttles: watched.throttles(),
+        ends: fleet.ends().to_vec(),
+        gaps: fleet.gaps().to_vec(),
+        limit: LIMIT,
+    };
     let holds = judge.print(&mut io::stdout().lock())?;
     Ok(if holds && drained.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -86,7 +97,10 @@ async fn wreck(fleet: &mut Fleet, watched: &Watched, asked: &Asked) -> anyhow::R
     while began.elapsed() < asked.span {
         let third = began.elapsed().as_secs() * 3 / asked.span.as_secs().max(1);
         fleet.scale([1, 4, 2].get(usize::try_from(third)?).copied().unwrap_or(2))?;
-        sleep(Duration::from_millis(random.random_range(3_000..9_000))).await;
+        sleep(Duration::from_millis(random.random_range(3_000..7_000))).await;
+        watched.look();
+        watched.throttle(THROTTLE)?;
+        sleep(THROTTLE + Duration::from_millis(random.random_range(1_000..4_000))).await;
         watched.look();
         let end = [End::Killed, End::Frozen, End::Stopped].get(random.random_range(0..3)).copied().unwrap_or(End::Killed);
         let chosen = random.random_range(0..fleet.len().max(1));

@@ -11,12 +11,16 @@ use serde_json::Value;
 use simulators::target::{Arrival, Failure, Options, Outcome, Target};
 use tokio_util::sync::CancellationToken;
 
+use crate::fleet::now;
+
 /// A target whose arrivals are all kept.
 pub(crate) struct Watched {
     /// The simulator, which keeps the last ten thousand.
     target: Target,
     /// Where it records each event that it took.
     record: PathBuf,
+    /// When it throttled everything, from and until, in microseconds since 1970.
+    throttles: Mutex<Vec<(i64, i64)>>,
     /// All arrivals.
     all: Mutex<BTreeMap<(i64, Option<String>), Arrival>>,
 }
@@ -35,12 +39,26 @@ impl Watched {
         };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listen")?;
         let target = Target::start(options, listener, CancellationToken::new()).context("start the target")?;
-        Ok(Self { target, record, all: Mutex::default() })
+        Ok(Self { target, record, throttles: Mutex::default(), all: Mutex::default() })
     }
 
     /// Where it is.
     pub(crate) fn url(&self) -> String {
         format!("http://{}/graphql", self.target.address())
+    }
+
+    /// Throttles everything for so long.
+    pub(crate) fn throttle(&self, wait: Duration) -> anyhow::Result<()> {
+        let from = now()?;
+        self.target.throttle(wait);
+        let until = from + i64::try_from(wait.as_micros()).context("measure a throttle")?;
+        self.throttles.lock().unwrap_or_else(PoisonError::into_inner).push((from, until));
+        Ok(())
+    }
+
+    /// When it did.
+    pub(crate) fn throttles(&self) -> Vec<(i64, i64)> {
+        self.throttles.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Takes over what arrived since the last look; to be called every few seconds.
