@@ -5,6 +5,7 @@
 //! product with all that it does. Absolute figures say more about the machine than about the code; read the ratios.
 
 mod attack;
+mod backlog;
 mod deliver;
 mod load;
 mod process;
@@ -29,14 +30,12 @@ const CONNECTIONS: u16 = 32;
 const TURN: Duration = Duration::from_secs(4);
 /// How often each server has its turn.
 const ROUNDS: usize = 3;
-/// How many events make the backlog that memory is measured with.
-const BACKLOG: u64 = 200_000;
 
 /// What can be measured alone, in the order in which everything is.
 const PARTS: [Part; 6] = [
     ("accept", accept),
     ("attack", attack::measure),
-    ("backlog", backlog),
+    ("backlog", backlog::measure),
     ("traces", recording::measure),
     ("recovery", recovery::measure),
     ("deliver", deliver::measure),
@@ -89,18 +88,6 @@ fn accept(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Result<()> {
     let token = product.log_in()?;
     rates(out, directory, &product, &token)?;
     storm::measure(out, &product, &token)
-}
-
-/// Memory with a backlog.
-fn backlog(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Result<()> {
-    let product = Product::start(&directory.join("backlog"))?;
-    let token = product.log_in()?;
-    let before = product.used()?.resident_mib;
-    let sent = load::run(product.address, &token, CONNECTIONS, ("backlog", Until::Sent(BACKLOG / u64::from(CONNECTIONS))))?;
-    std::thread::sleep(Duration::from_secs(3));
-    let grown = product.used()?.resident_mib - before;
-    writeln!(out, "\nbacklog  {:>8} events pending: {grown:+.1} MiB resident ({} refused)", sent.accepted, sent.other)?;
-    Ok(())
 }
 
 /// The CPU time that the machine's host took from it, and all CPU time, in ticks; none where the kernel does not say.

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -68,7 +69,7 @@ impl Product {
         Self::start_with(data, &[])
     }
 
-    /// Starts it so, with further settings.
+    /// Starts it on a data directory, new or not, with further settings.
     pub(crate) fn start_with(data: &Path, settings: &[(&str, String)]) -> anyhow::Result<Self> {
         let mut command = Command::new(program("events-proxy")?);
         command.args(["--no-source", "--data-dir"]).arg(data).env_clear().env("LOG_FILTER", "error");
@@ -158,8 +159,8 @@ impl Product {
         self.figure("spool_unpublished")
     }
 
-    /// A whole number that it tells of itself.
-    pub(crate) fn figure(&self, series: &str) -> anyhow::Result<u64> {
+    /// A figure that it tells of itself.
+    pub(crate) fn figure<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(&self, series: &str) -> anyhow::Result<T> {
         let figures = ask(self.admin, "GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n", &[])?;
         let line = figures.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         line.with_context(|| format!("find {series}"))?.parse().with_context(|| format!("read {series}"))

@@ -50,7 +50,7 @@ pub(crate) fn measure(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Res
             seen.push(turn);
             if *name == "all" {
                 for (count, outcome) in spans.iter_mut().zip(["exported", "dropped"]) {
-                    *count += product.figure(&format!("trace_spans_total{{outcome=\"{outcome}\"}}"))?;
+                    *count += product.figure::<u64>(&format!("trace_spans_total{{outcome=\"{outcome}\"}}"))?;
                 }
             }
         }

@@ -25,7 +25,7 @@ pub(crate) fn measure(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Res
     let before = idle.used()?.resident_mib;
     drop(idle);
     let spool = directory.join("millions");
-    let bytes = fill(&spool)?;
+    let bytes = fill(&spool, EVENTS)?;
     let log = directory.join("millions.log");
     let full = Product::start_ingest(&spool, &log)?;
     std::thread::sleep(SETTLED);
@@ -39,14 +39,14 @@ pub(crate) fn measure(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Res
     Ok(())
 }
 
-/// Writes the spool; answers its size.
-fn fill(dir: &Path) -> anyhow::Result<u64> {
+/// Writes a log of so many events; answers its size.
+pub(crate) fn fill(dir: &Path, events: u64) -> anyhow::Result<u64> {
     let log =
-        Log::open(dir, &Options { capacity_bytes: u64::MAX, batch_bytes_max: 8 << 20, ..Options::default() }).context("make a spool")?;
+        Log::open(dir, &Options { capacity_bytes: u64::MAX, batch_bytes_max: 8 << 20, ..Options::default() }).context("make a log")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start")?;
     let trace = TraceContext::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00", None).context("make a trace")?;
     let timestamp = Timestamp::from_epoch_millis(1_700_000_000_000).context("make a time")?;
-    for first in (0..EVENTS).step_by(usize::try_from(APPENDED).unwrap_or(1)) {
+    for first in (0..events).step_by(usize::try_from(APPENDED).unwrap_or(1)) {
         let record = |number: u64| {
             let (id, body) = (EventId::new(format!("event-{number:09}")), "a customer placed an order and pays by invoice; ".repeat(4));
             let event = Event { id, name: "order placed".to_owned(), body, timestamp };
@@ -59,7 +59,7 @@ fn fill(dir: &Path) -> anyhow::Result<u64> {
             .encode()
         };
         let records = (first..first + APPENDED).map(record).collect::<Result<Vec<_>, _>>().context("make events")?;
-        runtime.block_on(log.append(records)).context("fill the spool")?;
+        runtime.block_on(log.append(records)).context("fill the log")?;
     }
     Ok(log.bytes())
 }
