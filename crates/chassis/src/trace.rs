@@ -79,6 +79,17 @@ pub fn context(span: &Span) -> TraceContext {
     written(span.span_context()).unwrap_or_else(fresh)
 }
 
+/// The span of a part of a trace, where the trace is recorded; else none, which costs nothing.
+pub fn part(recorded: bool, span: impl FnOnce() -> Span) -> Span {
+    if recorded { span() } else { Span::none() }
+}
+
+/// The context in which whoever comes next continues `trace` after `span`, which is a part of it, or none where it is not recorded.
+#[must_use]
+pub fn onward(trace: &TraceContext, span: &Span) -> TraceContext {
+    if span.is_disabled() { trace.clone() } else { context(span) }
+}
+
 /// Something that is over, as a span of its own with its true start and end.
 #[derive(Debug)]
 pub struct Past {
@@ -167,7 +178,7 @@ mod tests {
     use events_proxy_core::TraceContext;
     use tracing::Span;
 
-    use super::{Recorder, context, fresh, remote, written};
+    use super::{Recorder, context, fresh, onward, part, remote, written};
     use crate::telemetry::{Ended, Spans};
 
     #[test]
@@ -226,6 +237,13 @@ mod tests {
         let before = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", Some("no pairs at all")).unwrap();
         let after = written(&remote(&before).unwrap()).unwrap();
         assert_eq!((after.traceparent(), after.tracestate()), (before.traceparent(), None));
+    }
+
+    #[test]
+    fn a_trace_that_is_not_recorded_goes_on_as_it_came() {
+        let trace = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00", Some("a=1")).unwrap();
+        let span = part(false, || unreachable!("a span for nobody"));
+        assert_eq!(onward(&trace, &span), trace);
     }
 
     #[test]

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::clock::Clock;
+use chassis::trace;
 use events_proxy_core::envelope::Record;
 use events_proxy_core::{Attempt, DeadReason, Envelope, Moment, Outcome, TraceContext};
 use futures_util::FutureExt;
 use storage::{End, Settled};
 use tokio::time::Instant;
 use tokio_retry::strategy::{ExponentialBackoff, jitter};
-use tracing::{Instrument, field};
+use tracing::{Instrument, Span, field};
 
 use crate::breaker::{Breaker, Pass};
 use crate::classify::Verdict;
@@ -99,26 +100,16 @@ impl Path {
     /// and the event comes again.
     pub(crate) async fn travel(&self, journey: Journey) -> Option<Settled> {
         let Journey { hold, envelope, record, place: (partition, offset), consumed_at, mut attempts, forgiven } = journey;
-        let span = tracing::info_span!(
-            "consume",
-            otel.kind = "consumer",
-            messaging.operation.name = "consume",
-            messaging.operation.r#type = "process",
-            messaging.destination.partition.id = partition,
-            messaging.kafka.offset = i64::try_from(offset).unwrap_or(i64::MAX),
-            source.id = envelope.source_id.as_str(),
-            event.id = envelope.event.id.as_str(),
-        );
-        chassis::trace::adopt(&span, &envelope.trace);
-        if let Some(replay) = record.replayed_in() {
-            chassis::trace::link(&span, &replay);
-        }
+        let recorded = envelope.trace.is_sampled();
+        let span = trace::part(recorded, || consumed(&envelope, &record, (partition, offset)));
         if attempts.is_empty() {
             let accepted_at = record.accepted_at().unwrap_or(envelope.received_at);
             self.metrics.queued(&envelope.trace, consumed_at.since(accepted_at));
         }
         let story = Story::begin((&envelope, &record, consumed_at), (&attempts, forgiven), self.clock.now());
-        let brand = span.in_scope(|| tracing::info_span!("enrich").in_scope(|| self.brands.enrich(&envelope.source_id)));
+        let enrich = span.in_scope(|| trace::part(recorded, || tracing::info_span!("enrich")));
+        let brand = enrich.in_scope(|| self.brands.enrich(&envelope.source_id));
+        drop(enrich);
         let tried = self.tries(&hold, (&envelope, &brand), &mut attempts, forgiven).instrument(span.clone()).await?;
         let end = tried.unwrap_or_else(|Panicked| {
             self.metrics.panicked(&envelope, partition, offset);
@@ -130,8 +121,7 @@ impl Path {
         }
         story.end(&envelope.trace, &attempts, end.state(), self.clock.now());
         // The span of the settlement ends when the settlement is handed on; the commit itself serves many events.
-        let settle = span.in_scope(|| tracing::info_span!("settle", event.state = end.state().as_str()));
-        drop(settle);
+        drop(span.in_scope(|| trace::part(recorded, || tracing::info_span!("settle", event.state = end.state().as_str()))));
         Some(Settled {
             source_id: envelope.source_id,
             event_id: envelope.event.id,
@@ -197,17 +187,8 @@ impl Path {
         attempts: &mut Vec<Attempt>,
     ) -> Option<Result<Verdict, Panicked>> {
         let (pass, slot) = self.leave(hold, &envelope.trace).await?;
-        let span = tracing::info_span!(
-            "deliver",
-            otel.kind = "client",
-            otel.status_code = field::Empty,
-            http.request.method = "POST",
-            http.request.resend_count = i64::try_from(attempts.len()).unwrap_or(i64::MAX),
-            http.response.status_code = field::Empty,
-            graphql.operation.r#type = "mutation",
-            attempt.outcome = field::Empty,
-        );
-        let trace = chassis::trace::context(&span);
+        let span = trace::part(envelope.trace.is_sampled(), || attempted(attempts.len()));
+        let trace = trace::onward(&envelope.trace, &span);
         let in_flight = self.metrics.attempting();
         let (started_at, began) = (self.clock.now(), Instant::now());
         let number = u32::try_from(attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
@@ -274,7 +255,8 @@ impl Path {
         loop {
             hold.permitted().await?;
             let began = Instant::now();
-            let slot = hold.unless_left(self.pace.slot().instrument(tracing::info_span!("pace"))).await?;
+            let slot =
+                hold.unless_left(self.pace.slot().instrument(trace::part(trace.is_sampled(), || tracing::info_span!("pace")))).await?;
             self.metrics.slots().waited(trace, began.elapsed());
             // A slot that comes when the lease has run short is lost: the target sees one request less.
             if hold.permits() {
@@ -289,6 +271,39 @@ impl Path {
         let rounds = (made / self.patience.retries.saturating_add(1)).saturating_sub(1).min(31);
         least + jitter(least.saturating_mul(1 << rounds).min(most).saturating_sub(least))
     }
+}
+
+/// The span of an event's way from the topic to its end, in its own trace; of a replayed one it leads to the replay's order.
+fn consumed(envelope: &Envelope, record: &Record, (partition, offset): (u32, u64)) -> Span {
+    let span = tracing::info_span!(
+        "consume",
+        otel.kind = "consumer",
+        messaging.operation.name = "consume",
+        messaging.operation.r#type = "process",
+        messaging.destination.partition.id = partition,
+        messaging.kafka.offset = i64::try_from(offset).unwrap_or(i64::MAX),
+        source.id = envelope.source_id.as_str(),
+        event.id = envelope.event.id.as_str(),
+    );
+    trace::adopt(&span, &envelope.trace);
+    if let Some(replay) = record.replayed_in() {
+        trace::link(&span, &replay);
+    }
+    span
+}
+
+/// The span of an attempt after so many others.
+fn attempted(others: usize) -> Span {
+    tracing::info_span!(
+        "deliver",
+        otel.kind = "client",
+        otel.status_code = field::Empty,
+        http.request.method = "POST",
+        http.request.resend_count = i64::try_from(others).unwrap_or(i64::MAX),
+        http.response.status_code = field::Empty,
+        graphql.operation.r#type = "mutation",
+        attempt.outcome = field::Empty,
+    )
 }
 
 /// How many attempts count towards the most: those since the last replay that were no throttle.

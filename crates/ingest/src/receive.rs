@@ -7,7 +7,7 @@
 use actix_web::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use actix_web::web::{self, Bytes, BytesMut};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
-use chassis::trace::Past;
+use chassis::trace::{Past, part};
 use events_proxy_core::{Envelope, EventId, Moment, SourceId, TraceContext};
 use futures_util::StreamExt;
 use serde::Serialize;
@@ -104,7 +104,7 @@ async fn lead(
 ) -> Result<HttpResponse, Reject> {
     let received_at = shared.clock.now();
     let recorded = !Span::current().is_none();
-    let caller = stage(recorded, || tracing::info_span!("authenticate")).in_scope(|| authenticate(request, &shared.keys, received_at))?;
+    let caller = part(recorded, || tracing::info_span!("authenticate")).in_scope(|| authenticate(request, &shared.keys, received_at))?;
     let source_id = caller.source_id;
     let taken = take(&source_id, (request, payload), shared, (budget, received_at, trace)).await;
     taken.inspect_err(|_| shared.metrics.refused_of(&source_id))
@@ -120,13 +120,13 @@ async fn take(
     let recorded = !Span::current().is_none();
     let left = shared.events_quota.take(source_id).map_err(Reject::OverQuota)?;
     let (body, admitted) = body(request, payload, shared, budget).await?;
-    let event = stage(recorded, || tracing::info_span!("validate")).in_scope(|| validate(&body))?;
+    let event = part(recorded, || tracing::info_span!("validate")).in_scope(|| validate(&body))?;
     let trace_id = trace.trace_id().to_owned();
     if recorded {
         Span::current().record("source.id", source_id.as_str()).record("event.id", event.id.as_str());
     }
     let envelope = Envelope { source_id: source_id.clone(), event, received_at, trace };
-    let accepting = shared.accept.accept(&envelope, budget).instrument(stage(recorded, || tracing::info_span!("accept")));
+    let accepting = shared.accept.accept(&envelope, budget).instrument(part(recorded, || tracing::info_span!("accept")));
     if accepting.await.is_err() {
         if !recorded {
             let times = (received_at, shared.clock.now());
@@ -153,11 +153,6 @@ fn request_span() -> Span {
         source.id = field::Empty,
         event.id = field::Empty,
     )
-}
-
-/// The span of a stage; none in a trace that nobody records, for the request's own span says which trace that is.
-fn stage(recorded: bool, span: impl FnOnce() -> Span) -> Span {
-    if recorded { span() } else { Span::none() }
 }
 
 /// The caller's trace context, if it sent a valid one.
