@@ -8,6 +8,7 @@
 
 mod error;
 mod value;
+mod bulk;
 mod entity;
 mod migration;
 mod store;

@@ -6,13 +6,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use events_proxy_core::{DeadReason, State};
-use sea_orm::ActiveValue::{NotSet, Set};
-use sea_orm::sea_query::{Alias, CaseStatement, Expr, ExprTrait, OnConflict, Query};
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait};
+use sea_orm::{ConnectionTrait, DbErr, Value};
 
 use super::PublishedRow;
+use crate::bulk::Bulk;
 use crate::commit::{End, Settled, Undecodable};
-use crate::entity::journal::{ActiveModel, Column, Entity};
 use crate::lease::statement;
 use crate::value::{CHUNK_ROWS_MAX, attempts, bigint, day, places, text};
 
@@ -22,24 +20,46 @@ pub(crate) type Key = (String, String);
 type Place = (String, String, i64);
 
 /// Writes published events. A row that is there gets the two times if it lacks them; its state only rises.
+static PUBLISHED: Bulk<11> = Bulk::new(
+    r#"INSERT INTO journal (source_id, event_id, day, name, trace_id, state_rank, received_at, accepted_at, published_at, "partition", "offset")
+    SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9, column10, column11
+    FROM (VALUES {rows}) AS told WHERE column1 IS NOT NULL
+    ON CONFLICT (source_id, event_id, day) DO UPDATE SET accepted_at = excluded.accepted_at, published_at = excluded.published_at,
+        state_rank = CASE WHEN excluded.state_rank > journal.state_rank THEN excluded.state_rank ELSE journal.state_rank END
+        WHERE journal.published_at IS NULL"#,
+);
+/// Writes settled events. A row of a higher state stays as it is; of two parkings, whose rank is 2, the later one stays.
+static SETTLED: Bulk<16> = Bulk::new(
+    r#"INSERT INTO journal (source_id, event_id, day, name, trace_id, brand, state_rank, received_at, consumed_at, settled_at,
+        next_attempt_at, "partition", "offset", attempts, dead_reason, dead_detail)
+    SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9, column10,
+        column11, column12, column13, column14, column15, column16
+    FROM (VALUES {rows}) AS told WHERE column1 IS NOT NULL
+    ON CONFLICT (source_id, event_id, day) DO UPDATE SET brand = excluded.brand, state_rank = excluded.state_rank,
+        consumed_at = excluded.consumed_at, settled_at = excluded.settled_at, next_attempt_at = excluded.next_attempt_at,
+        "partition" = excluded."partition", "offset" = excluded."offset", attempts = excluded.attempts,
+        dead_reason = excluded.dead_reason, dead_detail = excluded.dead_detail
+        WHERE excluded.state_rank > journal.state_rank
+            OR (excluded.state_rank = 2 AND journal.state_rank = 2 AND excluded.settled_at > journal.settled_at)"#,
+);
+/// Looks keys up.
+static RANKS: Bulk<2> = Bulk::new(
+    "SELECT journal.source_id, journal.event_id, journal.state_rank FROM (VALUES {rows}) AS wanted
+    JOIN journal ON journal.source_id = wanted.column1 AND journal.event_id = wanted.column2",
+);
+const _: () = assert!(State::Parked.rank() == 2, "the rank of parked events stands in a statement");
+
+/// Tells of published events.
 pub(super) async fn published(database: &impl ConnectionTrait, rows: &[PublishedRow]) -> Result<(), DbErr> {
     let mut news = BTreeMap::new();
     for row in rows {
         // An event that is on the topic twice was published when it was first.
         news.entry((text(row.source_id.as_str()), text(row.event_id.as_str()), day(row.received_at))).or_insert(row);
     }
-    let higher = CaseStatement::new()
-        .case(excluded(Column::StateRank).gt(stored(Column::StateRank)), excluded(Column::StateRank))
-        .finally(stored(Column::StateRank));
-    let fill = OnConflict::columns([Column::SourceId, Column::EventId, Column::Day])
-        .update_columns([Column::AcceptedAt, Column::PublishedAt])
-        .value(Column::StateRank, higher)
-        .action_and_where(stored(Column::PublishedAt).is_null())
-        .to_owned();
-    upsert(database, news.into_iter().map(published_row), &fill).await
+    write(database, &PUBLISHED, news.into_iter().map(published_row)).await
 }
 
-/// Writes settled events. A row of a higher state stays as it is; of two parkings the later one stays.
+/// Tells of settled events.
 pub(crate) async fn settled(database: &impl ConnectionTrait, rows: &[&Settled]) -> Result<(), DbErr> {
     let mut news: BTreeMap<Place, &Settled> = BTreeMap::new();
     for row in rows {
@@ -48,16 +68,7 @@ pub(crate) async fn settled(database: &impl ConnectionTrait, rows: &[&Settled]) 
             *first = row;
         }
     }
-    let parked_again = excluded(Column::StateRank)
-        .eq(State::Parked.rank())
-        .and(stored(Column::StateRank).eq(State::Parked.rank()))
-        .and(excluded(Column::SettledAt).gt(stored(Column::SettledAt)));
-    let win = OnConflict::columns([Column::SourceId, Column::EventId, Column::Day])
-        .update_columns([Column::Brand, Column::StateRank, Column::ConsumedAt, Column::SettledAt, Column::NextAttemptAt])
-        .update_columns([Column::Partition, Column::Offset, Column::Attempts, Column::DeadReason, Column::DeadDetail])
-        .action_and_where(excluded(Column::StateRank).gt(stored(Column::StateRank)).or(parked_again))
-        .to_owned();
-    upsert(database, news.into_iter().map(settled_row), &win).await
+    write(database, &SETTLED, news.into_iter().map(settled_row)).await
 }
 
 /// Buries parked events whose parked rows do not read. Who they are only their places tell, and no index has these: one look for all.
@@ -84,15 +95,8 @@ pub(crate) async fn broken(database: &impl ConnectionTrait, records: &[&Undecoda
 pub(crate) async fn ranks(database: &impl ConnectionTrait, keys: &[Key]) -> Result<HashMap<Key, i16>, DbErr> {
     let mut ranks = HashMap::new();
     for chunk in keys.chunks(CHUNK_ROWS_MAX) {
-        // Both databases name the columns of a list of values so.
-        let wanted = |column: &'static str| Expr::col((Alias::new("wanted"), Alias::new(column)));
-        let same = stored(Column::SourceId).eq(wanted("column1")).and(stored(Column::EventId).eq(wanted("column2")));
-        let select = Query::select()
-            .columns([(Entity, Column::SourceId), (Entity, Column::EventId), (Entity, Column::StateRank)])
-            .from_values(chunk.iter().cloned(), Alias::new("wanted"))
-            .inner_join(Entity, same)
-            .take();
-        for row in database.query_all(&select).await? {
+        let wanted = chunk.iter().map(|(source, event)| [source.as_str().into(), event.as_str().into()]);
+        for row in database.query_all_raw(RANKS.over(database.get_database_backend(), wanted)).await? {
             let rank = ranks.entry((row.try_get_by_index(0)?, row.try_get_by_index(1)?)).or_default();
             // An event that a source sent again on another day has a row for each.
             *rank = std::cmp::max(row.try_get_by_index(2)?, *rank);
@@ -109,69 +113,59 @@ fn precedence(row: &Settled) -> (State, i64) {
     }
 }
 
-/// Inserts rows, statement by statement.
-async fn upsert(database: &impl ConnectionTrait, rows: impl Iterator<Item = ActiveModel>, conflict: &OnConflict) -> Result<(), DbErr> {
+/// Writes rows, statement by statement.
+async fn write<const WIDTH: usize>(
+    database: &impl ConnectionTrait,
+    statement: &Bulk<WIDTH>,
+    rows: impl Iterator<Item = [Value; WIDTH]>,
+) -> Result<(), DbErr> {
     let mut rows = rows.peekable();
     while rows.peek().is_some() {
-        let chunk = Entity::insert_many(rows.by_ref().take(CHUNK_ROWS_MAX));
-        chunk.on_conflict(conflict.clone()).exec_without_returning(database).await?;
+        let chunk: Vec<_> = rows.by_ref().take(CHUNK_ROWS_MAX).collect();
+        database.execute_raw(statement.over(database.get_database_backend(), chunk.into_iter())).await?;
     }
     Ok(())
 }
 
-/// The columns of a published event.
-fn published_row(((source_id, event_id, day), row): (Place, &PublishedRow)) -> ActiveModel {
-    ActiveModel {
-        source_id: Set(source_id),
-        event_id: Set(event_id),
-        day: Set(day),
-        name: Set(text(&row.name)),
-        trace_id: Set(text(&row.trace_id)),
-        state_rank: Set(State::Published.rank()),
-        received_at: Set(row.received_at.as_micros()),
-        accepted_at: Set(Some(row.accepted_at.as_micros())),
-        published_at: Set(Some(row.published_at.as_micros())),
-        partition: Set(i64::from(row.partition)),
-        offset: Set(bigint(row.offset)),
-        ..Default::default()
-    }
+/// The values of a published event.
+fn published_row(((source_id, event_id, day), row): (Place, &PublishedRow)) -> [Value; 11] {
+    [
+        source_id.into(),
+        event_id.into(),
+        day.into(),
+        text(&row.name).into(),
+        text(&row.trace_id).into(),
+        State::Published.rank().into(),
+        row.received_at.as_micros().into(),
+        row.accepted_at.as_micros().into(),
+        row.published_at.as_micros().into(),
+        i64::from(row.partition).into(),
+        bigint(row.offset).into(),
+    ]
 }
 
-/// The columns of a settled event.
-fn settled_row(((source_id, event_id, day), row): (Place, &Settled)) -> ActiveModel {
+/// The values of a settled event.
+fn settled_row(((source_id, event_id, day), row): (Place, &Settled)) -> [Value; 16] {
     let (reason, detail) = match &row.end {
         End::Dead { reason, detail } => (Some(reason.as_str().to_owned()), Some(text(detail))),
         End::Delivered | End::Parked { .. } => (None, None),
     };
-    ActiveModel {
-        source_id: Set(source_id),
-        event_id: Set(event_id),
-        day: Set(day),
-        name: Set(text(&row.name)),
-        trace_id: Set(text(&row.trace_id)),
-        brand: Set(row.brand.as_deref().map(text)),
-        state_rank: Set(row.end.state().rank()),
-        received_at: Set(row.received_at.as_micros()),
-        accepted_at: NotSet,
-        published_at: NotSet,
-        consumed_at: Set(Some(row.consumed_at.as_micros())),
-        settled_at: Set(Some(row.settled_at.as_micros())),
-        next_attempt_at: Set(row.end.next_attempt_at().map(|at| at.as_micros())),
-        partition: Set(i64::from(row.partition)),
-        offset: Set(bigint(row.offset)),
-        attempts: Set(Some(attempts(&row.attempts))),
-        dead_reason: Set(reason),
-        dead_detail: Set(detail),
-        replays: NotSet,
-    }
-}
-
-/// A column of the row that is told.
-fn excluded(column: Column) -> Expr {
-    Expr::col((Alias::new("excluded"), column))
-}
-
-/// A column of the row that is there.
-fn stored(column: Column) -> Expr {
-    Expr::col((Entity, column))
+    [
+        source_id.into(),
+        event_id.into(),
+        day.into(),
+        text(&row.name).into(),
+        text(&row.trace_id).into(),
+        row.brand.as_deref().map(text).into(),
+        row.end.state().rank().into(),
+        row.received_at.as_micros().into(),
+        row.consumed_at.as_micros().into(),
+        row.settled_at.as_micros().into(),
+        row.end.next_attempt_at().map(|at| at.as_micros()).into(),
+        i64::from(row.partition).into(),
+        bigint(row.offset).into(),
+        attempts(&row.attempts).into(),
+        reason.into(),
+        detail.into(),
+    ]
 }
