@@ -92,9 +92,9 @@ enum Read {
 
 impl Read {
     /// The event that is under way from now on.
-    fn key(&self) -> Option<Key> {
+    const fn key(&self) -> Option<&Key> {
         match self {
-            Self::Event(_, key) => Some(key.clone()),
+            Self::Event(_, key) => Some(key),
             Self::Repeat | Self::Broken(_) => None,
         }
     }
@@ -203,16 +203,14 @@ impl Consumer {
     async fn start(&self, records: Vec<Received>, lanes: &mut Lanes, events: &mut JoinSet<()>) -> Result<(), Stop> {
         let consumed_at = self.path.clock.now();
         let taken: Vec<_> = records.into_iter().filter_map(|received| self.take(received, consumed_at)).collect();
-        let over = self.over(taken.iter().filter_map(|(_, read)| read.key()).collect()).await?;
+        let over = self.over(taken.iter().filter_map(|(_, read)| read.key()).cloned().collect()).await?;
         for (Received { offset, record }, read) in taken {
             let (envelope, key) = match read {
                 Read::Event(envelope, key) if !over.contains(&key) => (envelope, key),
-                Read::Event(_, key) => {
-                    self.ledger.give_up(&key, offset);
-                    self.hand_on(Ended::Repeat(offset)).await;
-                    continue;
-                }
-                Read::Repeat => {
+                Read::Event(..) | Read::Repeat => {
+                    if let Some(key) = read.key() {
+                        self.ledger.give_up(key, offset);
+                    }
                     self.hand_on(Ended::Repeat(offset)).await;
                     continue;
                 }

@@ -102,13 +102,7 @@ impl Pace for Alone {
         };
         drop(turn);
         let alone = self.clone();
-        let heard: Heard = Box::new(move |round_trip, worked| {
-            let mut core = alone.core();
-            core.heard(counted, round_trip);
-            if worked {
-                core.jitter.learn(round_trip);
-            }
-        });
+        let heard: Heard = Box::new(move |round_trip, worked| alone.core().heard(counted, round_trip, worked));
         Slot { sent, heard: Some(heard) }
     }
 
@@ -235,8 +229,8 @@ impl Core {
     }
 
     /// An answer came after so long.
-    fn heard(&mut self, counted: Counted, round_trip: Duration) {
-        let excess = self.jitter.excess(round_trip);
+    fn heard(&mut self, counted: Counted, round_trip: Duration, worked: bool) {
+        let excess = self.jitter.heard(round_trip, worked);
         self.window.move_to(self.time(Instant::now()));
         if counted.epoch != self.epoch {
             return;

@@ -294,9 +294,9 @@ fn the_credit_covers_a_window_late_by_a_fiftieth_or_one_late_request() {
         jitter.earn();
         assert_eq!(jitter.spend(SECOND * 60, SECOND * 60), Duration::from_millis(3), "three thousandths of the interval are earned");
         for _ in 0..16 {
-            jitter.learn(Duration::from_millis(20));
+            jitter.heard(Duration::from_millis(20), true);
         }
-        assert_eq!(jitter.excess(Duration::from_millis(21)), Duration::from_millis(5), "and what the slots give away in any case");
+        assert_eq!(jitter.heard(Duration::from_millis(21), true), Duration::from_millis(5), "and what the slots give away in any case");
     }
 }
 

@@ -16,7 +16,6 @@ use std::time::Duration;
 const GENERATION: u32 = 512;
 /// How many round trips must be seen before the least of them is believed.
 const BELIEVED: u32 = 16;
-
 /// Who is later than this was frozen, which tells nothing of how late requests are.
 const FROZEN: Duration = Duration::from_secs(1);
 
@@ -67,12 +66,22 @@ impl Jitter {
     }
 
     /// How much of a round trip may have been the way there.
-    pub(super) fn excess(&self, round_trip: Duration) -> Duration {
+    fn excess(&self, round_trip: Duration) -> Duration {
         round_trip.saturating_sub(self.least().unwrap_or_default().saturating_sub(self.whole))
     }
 
-    /// The target did its work in a round trip: so long it takes at most. One that it refused tells nothing of that.
-    pub(super) fn learn(&mut self, round_trip: Duration) {
+    /// An answer came after so long: tells its excess. Where the target did its work, that takes so long at most; an answer that it
+    /// refused tells nothing of that.
+    pub(super) fn heard(&mut self, round_trip: Duration, worked: bool) -> Duration {
+        let excess = self.excess(round_trip);
+        if worked {
+            self.learn(round_trip);
+        }
+        excess
+    }
+
+    /// The target did its work in a round trip.
+    fn learn(&mut self, round_trip: Duration) {
         self.least.1 = Some(self.least.1.map_or(round_trip, |present| present.min(round_trip)));
         self.seen += 1;
         if self.seen >= GENERATION {
@@ -106,43 +115,36 @@ mod tests {
         Duration::from_millis(millis)
     }
 
-    /// An answer came after so long: tells its excess.
-    fn heard(jitter: &mut Jitter, round_trip: Duration) -> Duration {
-        let excess = jitter.excess(round_trip);
-        jitter.learn(round_trip);
-        excess
-    }
-
     #[test]
     fn only_what_is_beyond_the_least_round_trip_counts_once_enough_were_seen() {
         let mut jitter = Jitter::new(Duration::ZERO, ms(10), Duration::ZERO);
         for _ in 0..BELIEVED {
-            assert_eq!(heard(&mut jitter, ms(50)), ms(50));
+            assert_eq!(jitter.heard(ms(50), true), ms(50));
         }
-        assert_eq!((heard(&mut jitter, ms(50)), heard(&mut jitter, ms(57))), (ms(0), ms(7)));
+        assert_eq!((jitter.heard(ms(50), true), jitter.heard(ms(57), true)), (ms(0), ms(7)));
     }
 
     #[test]
     fn a_least_round_trip_that_costs_nothing_counts_as_the_way() {
         let mut jitter = Jitter::new(Duration::ZERO, ms(10), ms(4));
         for _ in 0..BELIEVED {
-            heard(&mut jitter, ms(3));
+            jitter.heard(ms(3), true);
         }
-        assert_eq!(heard(&mut jitter, ms(5)), ms(5));
+        assert_eq!(jitter.heard(ms(5), true), ms(5));
         for _ in 0..2 * GENERATION {
-            heard(&mut jitter, ms(10));
+            jitter.heard(ms(10), true);
         }
-        assert_eq!(heard(&mut jitter, ms(11)), ms(5));
+        assert_eq!(jitter.heard(ms(11), true), ms(5));
     }
 
     #[test]
     fn a_way_that_became_longer_is_believed_after_two_generations() {
         let mut jitter = Jitter::new(Duration::ZERO, ms(10), Duration::ZERO);
-        heard(&mut jitter, ms(1));
+        jitter.heard(ms(1), true);
         for _ in 0..2 * GENERATION {
-            heard(&mut jitter, ms(30));
+            jitter.heard(ms(30), true);
         }
-        assert_eq!(heard(&mut jitter, ms(31)), ms(1));
+        assert_eq!(jitter.heard(ms(31), true), ms(1));
     }
 
     #[test]
@@ -186,7 +188,7 @@ mod tests {
         let mut spend = |wanted, excess| jitter.spend(ms(wanted), ms(excess));
         assert_eq!((spend(30, 40), spend(30, 41), spend(30, 40)), (ms(30), ms(5), ms(30)));
         for _ in 0..2 * GENERATION {
-            heard(&mut jitter, ms(1));
+            jitter.heard(ms(1), true);
         }
         assert_eq!(jitter.spend(ms(30), ms(30)), ms(0));
     }

@@ -302,15 +302,7 @@ impl Pace for Shared {
         self.0.means.slots.used();
         let shared = self.clone();
         let heard: Heard = Box::new(move |round_trip, worked| {
-            let lacks = {
-                let timeline = &mut shared.state().timeline;
-                let lacks = timeline.heard(of, round_trip);
-                if worked {
-                    timeline.learn(round_trip);
-                }
-                lacks
-            };
-            if lacks {
+            if shared.state().timeline.heard(of, round_trip, worked) {
                 shared.0.wanted.notify_one();
             }
         });

@@ -194,14 +194,9 @@ impl Timeline {
         received
     }
 
-    /// The target did its work in a round trip.
-    pub(super) fn learn(&mut self, round_trip: Duration) {
-        self.jitter.learn(round_trip);
-    }
-
     /// An answer came after so long: asks for a push if the request can have arrived later than the guard allows; `true` if so.
-    pub(super) fn heard(&mut self, sent: Sent, round_trip: Duration) -> bool {
-        let excess = self.jitter.excess(round_trip);
+    pub(super) fn heard(&mut self, sent: Sent, round_trip: Duration, worked: bool) -> bool {
+        let excess = self.jitter.heard(round_trip, worked);
         if excess >= self.limit.interval.max(OUTDATED) {
             return false;
         }

@@ -152,7 +152,7 @@ fn another_limit_holds_for_what_is_reserved_under_it() {
 
 #[test]
 fn only_a_lateness_worth_a_push_is_pushed_for() {
-    let heard = |timeline: &mut Timeline, beyond: i64| timeline.heard(ON_TIME, nanos(12 * MS + beyond));
+    let heard = |timeline: &mut Timeline, beyond: i64| timeline.heard(ON_TIME, nanos(12 * MS + beyond), true);
     let mut timeline = with(ten(), 0, 0);
     assert!(!heard(&mut timeline, 100_000));
     assert_eq!(timeline.ask(0, 0), Ask::Nothing);
@@ -161,61 +161,61 @@ fn only_a_lateness_worth_a_push_is_pushed_for() {
     // Here the credit gives no more than the least push.
     let short = crate::pace::limit(1, Duration::from_millis(2)).unwrap();
     let mut timeline = with(short, 0, 0);
-    assert!(timeline.heard(ON_TIME, nanos(9 * MS)));
+    assert!(timeline.heard(ON_TIME, nanos(9 * MS), true));
     assert_eq!(timeline.ask(0, 0), Ask::Nothing);
 }
 
 #[test]
 fn a_push_makes_up_for_being_late_here_and_on_the_way_less_what_was_pushed_since() {
     let mut timeline = with(ten(), 0, 0);
-    assert!(timeline.heard(Sent { late: 5 * MS, pushed: 0 }, nanos(12 * MS)));
+    assert!(timeline.heard(Sent { late: 5 * MS, pushed: 0 }, nanos(12 * MS), true));
     assert_eq!(timeline.ask(0, 0), push(5 * MS));
     let pushed = Reserved { pushed: nanos(30 * MS), ..answer(ten(), 0, 0, 0) };
     timeline.reserved(0, 0, 0, &pushed);
-    assert!(!timeline.heard(Sent { late: 0, pushed: 10 * MS }, nanos(32 * MS)));
-    assert!(timeline.heard(Sent { late: 0, pushed: 10 * MS }, nanos(37 * MS)));
+    assert!(!timeline.heard(Sent { late: 0, pushed: 10 * MS }, nanos(32 * MS), true));
+    assert!(timeline.heard(Sent { late: 0, pushed: 10 * MS }, nanos(37 * MS), true));
     assert_eq!(timeline.ask(0, 0), push(35 * MS));
 }
 
 #[test]
 fn a_push_reaches_as_far_as_the_credit_that_requests_earn() {
     let mut timeline = with(ten(), 0, 1);
-    assert!(timeline.heard(ON_TIME, nanos(999 * MS)));
+    assert!(timeline.heard(ON_TIME, nanos(999 * MS), true));
     assert_eq!(timeline.ask(0, 0), push(50 * MS), "a twentieth of the interval is saved up");
     assert_eq!(timeline.take(0), Taken::Used(ON_TIME));
-    assert!(timeline.heard(ON_TIME, nanos(999 * MS)));
+    assert!(timeline.heard(ON_TIME, nanos(999 * MS), true));
     assert_eq!(timeline.ask(0, 0), push(50 * MS + 404_800), "four thousandths of a distance are earned");
 }
 
 #[test]
 fn an_answer_that_is_later_than_an_interval_and_a_second_asks_for_nothing() {
     let mut timeline = with(ten(), 0, 0);
-    assert!(!timeline.heard(ON_TIME, nanos(1_000 * MS)));
+    assert!(!timeline.heard(ON_TIME, nanos(1_000 * MS), true));
     assert_eq!(timeline.ask(0, 0), Ask::Nothing);
     let mut timeline = with(crate::pace::limit(1, Duration::from_secs(3)).unwrap(), 0, 0);
-    assert!(timeline.heard(ON_TIME, nanos(2_999 * MS)));
+    assert!(timeline.heard(ON_TIME, nanos(2_999 * MS), true));
     let mut timeline = with(crate::pace::limit(10, Duration::from_millis(100)).unwrap(), 0, 0);
-    assert!(timeline.heard(ON_TIME, nanos(999 * MS)));
+    assert!(timeline.heard(ON_TIME, nanos(999 * MS), true));
 }
 
 #[test]
 fn what_this_process_itself_is_late_by_costs_no_credit_up_to_a_quarter_of_the_interval() {
     let mut timeline = late_by_300_ms();
-    assert!(timeline.heard(ON_TIME, nanos(600 * MS)));
+    assert!(timeline.heard(ON_TIME, nanos(600 * MS), true));
     assert_eq!(timeline.ask(0, 0), push(250 * MS));
 }
 
 #[test]
 fn an_answer_that_is_later_than_this_process_explains_is_paid_from_the_credit() {
     let mut timeline = late_by_300_ms();
-    assert!(timeline.heard(ON_TIME, nanos(601 * MS)));
+    assert!(timeline.heard(ON_TIME, nanos(601 * MS), true));
     assert_eq!(timeline.ask(0, 0), push(50 * MS));
 }
 
 /// A process that was 300 ms late beyond half of the guard, and knows that answers need no time.
 fn late_by_300_ms() -> Timeline {
     let mut timeline = with(ten(), 0, 1);
-    (0..16).for_each(|_| timeline.learn(Duration::ZERO));
+    assert!((0..16).all(|_| !timeline.heard(ON_TIME, Duration::ZERO, true)));
     assert_eq!(timeline.take(306 * MS), Taken::Dropped);
     timeline
 }
@@ -224,10 +224,9 @@ fn late_by_300_ms() -> Timeline {
 fn what_every_answer_takes_counts_as_a_third_of_the_guard() {
     let mut timeline = with(ten(), 0, 0);
     for _ in 0..16 {
-        timeline.heard(ON_TIME, nanos(20 * MS));
-        timeline.learn(nanos(20 * MS));
+        timeline.heard(ON_TIME, nanos(20 * MS), true);
     }
     assert_eq!(timeline.ask(0, 0), push(8 * MS));
-    assert!(timeline.heard(Sent { late: 9 * MS, pushed: 8 * MS }, nanos(20 * MS)));
+    assert!(timeline.heard(Sent { late: 9 * MS, pushed: 8 * MS }, nanos(20 * MS), true));
     assert_eq!(timeline.ask(0, 0), push(9 * MS), "9 ms and 4 ms, less the guard");
 }

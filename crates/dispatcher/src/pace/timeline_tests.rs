@@ -171,10 +171,7 @@ impl World {
             }
             Event::Heard(late, pushed, round_trip) => {
                 let sent = Sent { late, pushed };
-                let timeline = &mut self.processes[number].timeline;
-                let lacks = timeline.heard(sent, Duration::from_nanos(round_trip));
-                timeline.learn(Duration::from_nanos(round_trip));
-                if lacks {
+                if self.processes[number].timeline.heard(sent, Duration::from_nanos(round_trip), true) {
                     self.schedule(now, number, Event::Ask);
                 }
             }
@@ -304,7 +301,7 @@ fn a_request_that_may_have_arrived_late_pushes_the_slots_of_everybody() {
     let reserved = Reserved { now, first, slots, pushed: Duration::from_nanos(pushed), paused_until: 0, limit };
     timeline.reserved(0, 0, asked.slots, &reserved);
     let Taken::Used(sent) = timeline.take(0) else { panic!("the slot is not used") };
-    assert!(timeline.heard(sent, Duration::from_millis(32)));
+    assert!(timeline.heard(sent, Duration::from_millis(32), true));
     let Ask::Now(asked) = timeline.ask(1, 0) else { panic!("no push is asked for") };
     let before = row.next;
     row.reserve(EPOCH, asked);
