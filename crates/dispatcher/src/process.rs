@@ -31,7 +31,7 @@ struct Own {
 
 /// Runs the process to its exit code; `subscriber` makes the topic's reading side.
 #[must_use]
-pub fn run(subscriber: impl FnOnce(Topic) -> Arc<dyn Subscriber>) -> ExitCode {
+pub fn run(subscriber: fn(Topic) -> Arc<dyn Subscriber>) -> ExitCode {
     run_process(NAME, Own::read, async |process, own| live(process, own, subscriber).await)
 }
 
@@ -52,7 +52,7 @@ fn member(replica: &str) -> Member {
 }
 
 /// Starts, waits for the end, stops.
-async fn live(process: &Process, own: Own, subscriber: impl FnOnce(Topic) -> Arc<dyn Subscriber>) -> Result<(), Cause> {
+async fn live(process: &Process, own: Own, subscriber: fn(Topic) -> Arc<dyn Subscriber>) -> Result<(), Cause> {
     let retention = own.dispatcher.retention;
     let parts = Parts {
         settings: own.dispatcher,

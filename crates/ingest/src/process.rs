@@ -35,7 +35,7 @@ struct Own {
 
 /// Runs the process to its exit code; `publisher` makes the topic's writing side.
 #[must_use]
-pub fn run(publisher: impl FnOnce(Topic) -> Arc<dyn Publisher>) -> ExitCode {
+pub fn run(publisher: fn(Topic) -> Arc<dyn Publisher>) -> ExitCode {
     run_process(NAME, Own::read, async |process, own| live(process, own, publisher).await)
 }
 
@@ -52,7 +52,7 @@ impl Own {
 }
 
 /// Starts, waits for the end, stops.
-async fn live(process: &Process, own: Own, publisher: impl FnOnce(Topic) -> Arc<dyn Publisher>) -> Result<(), Cause> {
+async fn live(process: &Process, own: Own, publisher: fn(Topic) -> Arc<dyn Publisher>) -> Result<(), Cause> {
     let public = listen(own.port, "PORT")?;
     let parts = Parts {
         settings: own.ingest,

@@ -12,7 +12,7 @@ use crate::entity::session;
 use crate::session::ending;
 use crate::store::Transact;
 use crate::value::text;
-use crate::{Error, Store};
+use crate::{Answer, Store};
 
 /// A source system's account.
 #[derive(Clone, PartialEq, Eq)]
@@ -75,63 +75,69 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Refused`] when another account has its `auth_id`; else any.
-    pub async fn put_account(&self, account: &Account) -> Result<(), Error> {
-        self.write(account).await
+    pub fn put_account<'a>(&'a self, account: &'a Account) -> Answer<'a, ()> {
+        Box::pin(async move { self.write(account).await })
     }
 
     /// Stores an account under an id that is free; false, and nothing is changed, when it is not.
     ///
     /// # Errors
     /// [`Error::Refused`] when another account has its `auth_id`; else any.
-    pub async fn add_account(&self, account: &Account) -> Result<bool, Error> {
-        self.write(&Addition(account.clone())).await
+    pub fn add_account<'a>(&'a self, account: &'a Account) -> Answer<'a, bool> {
+        Box::pin(async move { self.write(&Addition(account.clone())).await })
     }
 
     /// Changes an account, at a moment; false when there is none of that id.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn change_account(&self, id: &SourceId, change: Change, at: Moment) -> Result<bool, Error> {
-        self.write(&Changing { id: text(id.as_str()), change, at }).await
+    pub fn change_account<'a>(&'a self, id: &'a SourceId, change: Change, at: Moment) -> Answer<'a, bool> {
+        Box::pin(async move { self.write(&Changing { id: text(id.as_str()), change, at }).await })
     }
 
     /// All accounts, by their ids; at most so many, behind one.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn accounts(&self, behind: Option<&SourceId>, most: u64) -> Result<Vec<Listed>, Error> {
-        let mut rows = Entity::find().order_by_asc(Column::Id).limit(most);
-        if let Some(behind) = behind {
-            rows = rows.filter(Column::Id.gt(text(behind.as_str())));
-        }
-        let rows: Vec<Model> = self.answer(rows.all(self.reader())).await?;
-        let listed = rows.into_iter().map(|row| Listed {
-            id: SourceId::new(row.id),
-            auth_id: row.auth_id,
-            brand: row.brand,
-            disabled_at: row.disabled_at.map(Moment::from_micros),
-        });
-        Ok(listed.collect())
+    pub fn accounts<'a>(&'a self, behind: Option<&'a SourceId>, most: u64) -> Answer<'a, Vec<Listed>> {
+        Box::pin(async move {
+            let mut rows = Entity::find().order_by_asc(Column::Id).limit(most);
+            if let Some(behind) = behind {
+                rows = rows.filter(Column::Id.gt(text(behind.as_str())));
+            }
+            let rows: Vec<Model> = self.answer(rows.all(self.reader())).await?;
+            let listed = rows.into_iter().map(|row| Listed {
+                id: SourceId::new(row.id),
+                auth_id: row.auth_id,
+                brand: row.brand,
+                disabled_at: row.disabled_at.map(Moment::from_micros),
+            });
+            Ok(listed.collect())
+        })
     }
 
     /// The account that logs in with `auth_id`; none when it is disabled.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn account(&self, auth_id: &str) -> Result<Option<Account>, Error> {
-        let enabled = Entity::find().filter(Column::AuthId.eq(text(auth_id))).filter(Column::DisabledAt.is_null());
-        let found = self.answer(enabled.one(self.reader())).await?;
-        Ok(found.map(|row| Account { id: SourceId::new(row.id), auth_id: row.auth_id, secret_hash: row.secret_hash, brand: row.brand }))
+    pub fn account<'a>(&'a self, auth_id: &'a str) -> Answer<'a, Option<Account>> {
+        Box::pin(async move {
+            let enabled = Entity::find().filter(Column::AuthId.eq(text(auth_id))).filter(Column::DisabledAt.is_null());
+            let found = self.answer(enabled.one(self.reader())).await?;
+            Ok(found.map(|row| Account { id: SourceId::new(row.id), auth_id: row.auth_id, secret_hash: row.secret_hash, brand: row.brand }))
+        })
     }
 
     /// The brands of all accounts that have one.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn brands(&self) -> Result<HashMap<SourceId, String>, Error> {
-        let branded = Entity::find().filter(Column::Brand.is_not_null()).select_only().columns([Column::Id, Column::Brand]);
-        let rows: Vec<(String, String)> = self.answer(branded.into_tuple().all(self.reader())).await?;
-        Ok(rows.into_iter().map(|(id, brand)| (SourceId::new(id), brand)).collect())
+    pub fn brands(&self) -> Answer<'_, HashMap<SourceId, String>> {
+        Box::pin(async move {
+            let branded = Entity::find().filter(Column::Brand.is_not_null()).select_only().columns([Column::Id, Column::Brand]);
+            let rows: Vec<(String, String)> = self.answer(branded.into_tuple().all(self.reader())).await?;
+            Ok(rows.into_iter().map(|(id, brand)| (SourceId::new(id), brand)).collect())
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, FromQueryResult, Quer
 use crate::lease::statement;
 use crate::store::Transact;
 use crate::value::{Columns, text};
-use crate::{Error, Store};
+use crate::{Answer, Error, Store};
 
 /// The most events of one kind that are named at once.
 const NAMED_MAX: u32 = 10_000;
@@ -165,32 +165,35 @@ impl Store {
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn balance(&self, topic: &str) -> Result<Balance, Error> {
-        let sum = |column: &str| format!("(SELECT CAST(COALESCE(SUM({column}), 0) AS BIGINT) FROM dispatch_partition WHERE topic = $1)");
-        let gone = |why: Why| format!("(SELECT COUNT(*) FROM ({}) gone)", why.places());
-        let columns = [
-            sum("next_offset - counted_from"),
-            sum("passed_delivered"),
-            sum("passed_parked"),
-            sum("passed_dead"),
-            sum("passed_repeated"),
-            sum("passed_expired"),
-            sum(&format!("ABS({DIFFERENCE})")),
-            gone(Why::ParkedGone),
-            gone(Why::DeadGone),
-        ];
-        let select = format!("SELECT {}", columns.join(", "));
-        let select = statement(self.reader().get_database_backend(), &select, vec![text(topic).into()]);
-        let counts = self.answer(async {
-            let Some(row) = self.reader().query_one_raw(select).await? else { return Ok([0; 9]) };
-            let mut counts = [0_u64; 9];
-            for (place, count) in counts.iter_mut().enumerate() {
-                *count = u64::try_from(row.try_get_by_index::<i64>(place)?).unwrap_or_default();
-            }
-            Ok(counts)
-        });
-        let [records, delivered, parked, dead, repeated, expired, skipped, parked_gone, dead_gone] = counts.await?;
-        Ok(Balance { records, passed: Passed { delivered, parked, dead, repeated, expired }, skipped, parked_gone, dead_gone })
+    pub fn balance<'a>(&'a self, topic: &'a str) -> Answer<'a, Balance> {
+        Box::pin(async move {
+            let sum =
+                |column: &str| format!("(SELECT CAST(COALESCE(SUM({column}), 0) AS BIGINT) FROM dispatch_partition WHERE topic = $1)");
+            let gone = |why: Why| format!("(SELECT COUNT(*) FROM ({}) gone)", why.places());
+            let columns = [
+                sum("next_offset - counted_from"),
+                sum("passed_delivered"),
+                sum("passed_parked"),
+                sum("passed_dead"),
+                sum("passed_repeated"),
+                sum("passed_expired"),
+                sum(&format!("ABS({DIFFERENCE})")),
+                gone(Why::ParkedGone),
+                gone(Why::DeadGone),
+            ];
+            let select = format!("SELECT {}", columns.join(", "));
+            let select = statement(self.reader().get_database_backend(), &select, vec![text(topic).into()]);
+            let counts = self.answer(async {
+                let Some(row) = self.reader().query_one_raw(select).await? else { return Ok([0; 9]) };
+                let mut counts = [0_u64; 9];
+                for (place, count) in counts.iter_mut().enumerate() {
+                    *count = u64::try_from(row.try_get_by_index::<i64>(place)?).unwrap_or_default();
+                }
+                Ok(counts)
+            });
+            let [records, delivered, parked, dead, repeated, expired, skipped, parked_gone, dead_gone] = counts.await?;
+            Ok(Balance { records, passed: Passed { delivered, parked, dead, repeated, expired }, skipped, parked_gone, dead_gone })
+        })
     }
 
     /// The events behind a difference, oldest first; at most 10,000 of each kind. Looks through all that is not delivered, which
@@ -198,16 +201,18 @@ impl Store {
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn astray(&self, topic: &str, why: Why) -> Result<Vec<Astray>, Error> {
-        let select = format!(
-            r#"SELECT j.source_id, j.event_id, j.trace_id, j.received_at, j."partition", j."offset" FROM journal j
+    pub fn astray<'a>(&'a self, topic: &'a str, why: Why) -> Answer<'a, Vec<Astray>> {
+        Box::pin(async move {
+            let select = format!(
+                r#"SELECT j.source_id, j.event_id, j.trace_id, j.received_at, j."partition", j."offset" FROM journal j
             WHERE (j."partition", j."offset") IN ({}) AND {} ORDER BY j.received_at, j.event_id LIMIT {NAMED_MAX}"#,
-            why.places(),
-            why.condition()
-        );
-        let select = statement(self.reader().get_database_backend(), &select, vec![text(topic).into()]);
-        let rows = self.look_through(select).await?;
-        rows.iter().map(|row| Row::of(row).map_err(Error::judge)?.read(why)).collect()
+                why.places(),
+                why.condition()
+            );
+            let select = statement(self.reader().get_database_backend(), &select, vec![text(topic).into()]);
+            let rows = self.look_through(select).await?;
+            rows.iter().map(|row| Row::of(row).map_err(Error::judge)?.read(why)).collect()
+        })
     }
 
     /// The partitions whose offset and count differ, with the records by which they do: positive where records were passed
@@ -215,25 +220,29 @@ impl Store {
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn skipping(&self, topic: &str) -> Result<Vec<(u32, i64)>, Error> {
-        let select = format!(
-            r#"SELECT "partition", CAST({DIFFERENCE} AS BIGINT) FROM dispatch_partition WHERE topic = $1 AND {DIFFERENCE} <> 0 ORDER BY "partition""#
-        );
-        let select = statement(self.reader().get_database_backend(), &select, vec![text(topic).into()]);
-        let rows = self.answer(async {
-            let rows = self.reader().query_all_raw(select).await?;
-            rows.iter().map(|row| Ok((row.try_get_by_index::<i64>(0)?, row.try_get_by_index::<i64>(1)?))).collect::<Result<Vec<_>, DbErr>>()
-        });
-        let table = Columns("dispatch_partition");
-        rows.await?.into_iter().map(|(partition, records)| Ok((table.partition(partition)?, records))).collect()
+    pub fn skipping<'a>(&'a self, topic: &'a str) -> Answer<'a, Vec<(u32, i64)>> {
+        Box::pin(async move {
+            let select = format!(
+                r#"SELECT "partition", CAST({DIFFERENCE} AS BIGINT) FROM dispatch_partition WHERE topic = $1 AND {DIFFERENCE} <> 0 ORDER BY "partition""#
+            );
+            let select = statement(self.reader().get_database_backend(), &select, vec![text(topic).into()]);
+            let rows = self.answer(async {
+                let rows = self.reader().query_all_raw(select).await?;
+                rows.iter()
+                    .map(|row| Ok((row.try_get_by_index::<i64>(0)?, row.try_get_by_index::<i64>(1)?)))
+                    .collect::<Result<Vec<_>, DbErr>>()
+            });
+            let table = Columns("dispatch_partition");
+            rows.await?.into_iter().map(|(partition, records)| Ok((table.partition(partition)?, records))).collect()
+        })
     }
 
     /// Counts from now on: after a difference was looked into, or offsets were set by hand. Names of events stay as they are.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn count_anew(&self, topic: &str) -> Result<(), Error> {
-        self.write(&Anew { topic: text(topic) }).await
+    pub fn count_anew<'a>(&'a self, topic: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move { self.write(&Anew { topic: text(topic) }).await })
     }
 }
 

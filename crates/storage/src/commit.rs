@@ -14,7 +14,7 @@ use sea_orm::{DatabaseTransaction, DbErr};
 use crate::journal::merge::{self, Key};
 use crate::store::Transact;
 use crate::value::{bigint, text};
-use crate::{Error, Passed, Store, dead, expired, parked};
+use crate::{Answer, Error, Passed, Store, dead, expired, parked};
 
 /// How a settled event ended, for now or for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,9 +155,11 @@ impl Store {
     /// # Errors
     /// [`Error::Fenced`] when another owns the partition: nothing was written, and never will be under this epoch. After
     /// any other error nothing of the commit was written, or all of it.
-    pub async fn commit(&self, commit: &Commit) -> Result<(), Error> {
-        let written = self.commit_together(slice::from_ref(&commit)).await?;
-        if written == [true] { Ok(()) } else { Err(Error::Fenced) }
+    pub fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let written = self.commit_together(slice::from_ref(&commit)).await?;
+            if written == [true] { Ok(()) } else { Err(Error::Fenced) }
+        })
     }
 
     /// Writes commits in one transaction, as [`Self::commit`] does; says of each, in their order, whether it is written.
@@ -165,19 +167,21 @@ impl Store {
     ///
     /// # Errors
     /// Any [`Error`]: nothing of any of them was written, or all that could be.
-    pub async fn commit_together(&self, commits: &[&Commit]) -> Result<Vec<bool>, Error> {
-        self.write(&Together(commits)).await
+    pub fn commit_together<'a>(&'a self, commits: &'a [&'a Commit]) -> Answer<'a, Vec<bool>> {
+        Box::pin(async move { self.write(&Together(commits)).await })
     }
 
     /// Those of the events that must not be started from the topic: they have ended, or are parked and come from there.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn settled_among(&self, keys: &[(SourceId, EventId)]) -> Result<HashSet<(SourceId, EventId)>, Error> {
-        let stored: Vec<Key> = keys.iter().map(|(source, event)| (text(source.as_str()), text(event.as_str()))).collect();
-        let ranks = self.answer(merge::ranks(self.reader(), &stored)).await?;
-        let settled = |key: &Key| ranks.get(key).is_some_and(|rank| *rank >= State::Parked.rank());
-        Ok(keys.iter().zip(&stored).filter(|(_, stored)| settled(stored)).map(|(key, _)| key.clone()).collect())
+    pub fn settled_among<'a>(&'a self, keys: &'a [(SourceId, EventId)]) -> Answer<'a, HashSet<(SourceId, EventId)>> {
+        Box::pin(async move {
+            let stored: Vec<Key> = keys.iter().map(|(source, event)| (text(source.as_str()), text(event.as_str()))).collect();
+            let ranks = self.answer(merge::ranks(self.reader(), &stored)).await?;
+            let settled = |key: &Key| ranks.get(key).is_some_and(|rank| *rank >= State::Parked.rank());
+            Ok(keys.iter().zip(&stored).filter(|(_, stored)| settled(stored)).map(|(key, _)| key.clone()).collect())
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryOrder, QuerySelect};
 use crate::commit::{End, Settled, Undecodable};
 use crate::entity::dead::{ActiveModel, Column, Entity, Model};
 use crate::value::{CHUNK_ROWS_MAX, Columns, attempts, bigint, bounded, headers, moment, text};
-use crate::{Error, Store};
+use crate::{Answer, Error, Store};
 
 /// Who gave the event up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -93,15 +93,17 @@ impl Store {
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadRow>, Error> {
-        let select = Entity::find()
-            .order_by_desc(Column::DiedAt)
-            .order_by_asc(Column::Topic)
-            .order_by_asc(Column::Partition)
-            .order_by_asc(Column::Offset)
-            .limit(bounded(limit));
-        let rows = self.answer(select.all(self.reader())).await?;
-        rows.into_iter().map(DeadRow::read).collect()
+    pub fn dead_letters(&self, limit: u32) -> Answer<'_, Vec<DeadRow>> {
+        Box::pin(async move {
+            let select = Entity::find()
+                .order_by_desc(Column::DiedAt)
+                .order_by_asc(Column::Topic)
+                .order_by_asc(Column::Partition)
+                .order_by_asc(Column::Offset)
+                .limit(bounded(limit));
+            let rows = self.answer(select.all(self.reader())).await?;
+            rows.into_iter().map(DeadRow::read).collect()
+        })
     }
 }
 

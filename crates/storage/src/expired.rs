@@ -5,18 +5,20 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use crate::commit::Expired;
 use crate::lease::statement;
 use crate::value::{bigint, text};
-use crate::{Error, Store};
+use crate::{Answer, Store};
 
 impl Store {
     /// How many records of a topic its retention took before they were read.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn expired(&self, topic: &str) -> Result<u64, Error> {
-        const SUM: &str = "SELECT CAST(COALESCE(SUM(end_offset - first_offset), 0) AS BIGINT) FROM expired WHERE topic = $1";
-        let select = statement(self.reader().get_database_backend(), SUM, vec![text(topic).into()]);
-        let sum = self.answer(async { self.reader().query_one_raw(select).await?.map_or(Ok(0_i64), |row| row.try_get_by_index(0)) });
-        Ok(u64::try_from(sum.await?).unwrap_or_default())
+    pub fn expired<'a>(&'a self, topic: &'a str) -> Answer<'a, u64> {
+        Box::pin(async move {
+            const SUM: &str = "SELECT CAST(COALESCE(SUM(end_offset - first_offset), 0) AS BIGINT) FROM expired WHERE topic = $1";
+            let select = statement(self.reader().get_database_backend(), SUM, vec![text(topic).into()]);
+            let sum = self.answer(async { self.reader().query_one_raw(select).await?.map_or(Ok(0_i64), |row| row.try_get_by_index(0)) });
+            Ok(u64::try_from(sum.await?).unwrap_or_default())
+        })
     }
 }
 

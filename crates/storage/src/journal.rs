@@ -16,7 +16,7 @@ use crate::entity::journal::{Column, Entity, Model};
 use crate::search::in_state;
 use crate::store::Transact;
 use crate::value::{Columns, moment, text};
-use crate::{Error, Store};
+use crate::{Answer, Error, Store};
 
 /// The most rows of one page.
 pub const PAGE_ROWS_MAX: u32 = 200;
@@ -167,59 +167,67 @@ impl Store {
     ///
     /// # Errors
     /// Any [`Error`]; then none of the rows was written, or all of them.
-    pub async fn journal_published(&self, rows: &[PublishedRow]) -> Result<(), Error> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        self.write(rows).await
+    pub fn journal_published<'a>(&'a self, rows: &'a [PublishedRow]) -> Answer<'a, ()> {
+        Box::pin(async move {
+            if rows.is_empty() {
+                return Ok(());
+            }
+            self.write(rows).await
+        })
     }
 
     /// What the journal knows of one event.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn event(&self, source: &SourceId, id: &EventId) -> Result<Option<JournalRow>, Error> {
-        let row = Entity::find().filter(Column::SourceId.eq(text(source.as_str()))).filter(Column::EventId.eq(text(id.as_str())));
-        // Sent again on another day it has a row for each; the one that is furthest tells.
-        let furthest = row.order_by_desc(Column::StateRank).order_by_asc(Column::Day);
-        let found = self.answer(furthest.one(self.reader())).await?;
-        found.map(JournalRow::read).transpose()
+    pub fn event<'a>(&'a self, source: &'a SourceId, id: &'a EventId) -> Answer<'a, Option<JournalRow>> {
+        Box::pin(async move {
+            let row = Entity::find().filter(Column::SourceId.eq(text(source.as_str()))).filter(Column::EventId.eq(text(id.as_str())));
+            // Sent again on another day it has a row for each; the one that is furthest tells.
+            let furthest = row.order_by_desc(Column::StateRank).order_by_asc(Column::Day);
+            let found = self.answer(furthest.one(self.reader())).await?;
+            found.map(JournalRow::read).transpose()
+        })
     }
 
     /// A page of a source's events: newest first, those of one moment by id.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn events(&self, source: &SourceId, query: &Query) -> Result<Page, Error> {
-        let limit = query.limit.clamp(1, PAGE_ROWS_MAX);
-        let select = Entity::find()
-            .filter(query.condition(source))
-            .order_by(Column::ReceivedAt, Order::Desc)
-            .order_by(Column::EventId, Order::Asc)
-            .limit(u64::from(limit) + 1);
-        let models = self.answer(select.all(self.reader())).await?;
-        let mut rows = models.into_iter().map(JournalRow::read).collect::<Result<Vec<_>, _>>()?;
-        // The row beyond the limit is not shown; it only says that there is a next page.
-        let more = rows.len() > usize::try_from(limit).unwrap_or(usize::MAX);
-        if more {
-            rows.pop();
-        }
-        let next = rows.last().filter(|_| more).map(|row| Cursor { received_at: row.received_at, event_id: row.event_id.clone() });
-        Ok(Page { rows, next })
+    pub fn events<'a>(&'a self, source: &'a SourceId, query: &'a Query) -> Answer<'a, Page> {
+        Box::pin(async move {
+            let limit = query.limit.clamp(1, PAGE_ROWS_MAX);
+            let select = Entity::find()
+                .filter(query.condition(source))
+                .order_by(Column::ReceivedAt, Order::Desc)
+                .order_by(Column::EventId, Order::Asc)
+                .limit(u64::from(limit) + 1);
+            let models = self.answer(select.all(self.reader())).await?;
+            let mut rows = models.into_iter().map(JournalRow::read).collect::<Result<Vec<_>, _>>()?;
+            // The row beyond the limit is not shown; it only says that there is a next page.
+            let more = rows.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+            if more {
+                rows.pop();
+            }
+            let next = rows.last().filter(|_| more).map(|row| Cursor { received_at: row.received_at, event_id: row.event_id.clone() });
+            Ok(Page { rows, next })
+        })
     }
 
     /// Counts the events in each state. Reads an index from end to end: for gauges, not for requests.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn counts(&self) -> Result<Counts, Error> {
-        let select = Entity::find().select_only().column(Column::StateRank).column_as(Column::StateRank.count(), "events");
-        let groups = self.answer(select.group_by(Column::StateRank).into_model::<Group>().all(self.reader())).await?;
-        let mut counts = Counts::default();
-        for Group { state_rank, events } in groups {
-            *counts.of_mut(TABLE.sound("state_rank", State::from_rank(state_rank))?) = u64::try_from(events).unwrap_or(0);
-        }
-        Ok(counts)
+    pub fn counts(&self) -> Answer<'_, Counts> {
+        Box::pin(async move {
+            let select = Entity::find().select_only().column(Column::StateRank).column_as(Column::StateRank.count(), "events");
+            let groups = self.answer(select.group_by(Column::StateRank).into_model::<Group>().all(self.reader())).await?;
+            let mut counts = Counts::default();
+            for Group { state_rank, events } in groups {
+                *counts.of_mut(TABLE.sound("state_rank", State::from_rank(state_rank))?) = u64::try_from(events).unwrap_or(0);
+            }
+            Ok(counts)
+        })
     }
 }
 

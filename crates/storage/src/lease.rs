@@ -13,7 +13,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, FromQueryR
 
 use crate::store::Transact;
 use crate::value::{Columns, bigint, text};
-use crate::{Error, Store};
+use crate::{Answer, Error, Store};
 
 /// How long a beat may take. A late answer renews little, so the next beat is better than waiting.
 const BEAT_MAX: Duration = Duration::from_secs(3);
@@ -92,40 +92,44 @@ impl Store {
     ///
     /// # Errors
     /// Any [`Error`]; whether the beat happened is then unknown, and the next one tells.
-    pub async fn beat(&self, beat: &Beat) -> Result<Standing, Error> {
-        let rows = self.write_within(BEAT_MAX, beat).await?;
-        let table = Columns("dispatch_partition");
-        let held = rows.held.into_iter().map(|row| row.read(table)).collect::<Result<_, _>>()?;
-        Ok(Standing { quota: rows.quota, members: rows.members, held, unsettled: u64::try_from(rows.unsettled).unwrap_or_default() })
+    pub fn beat<'a>(&'a self, beat: &'a Beat) -> Answer<'a, Standing> {
+        Box::pin(async move {
+            let rows = self.write_within(BEAT_MAX, beat).await?;
+            let table = Columns("dispatch_partition");
+            let held = rows.held.into_iter().map(|row| row.read(table)).collect::<Result<_, _>>()?;
+            Ok(Standing { quota: rows.quota, members: rows.members, held, unsettled: u64::try_from(rows.unsettled).unwrap_or_default() })
+        })
     }
 
     /// Gives a partition back; `false` if it belonged to another by then.
     ///
     /// # Errors
     /// Any [`Error`]; the call may be repeated.
-    pub async fn release(&self, topic: &str, member: &str, holding: (u32, u64)) -> Result<bool, Error> {
-        self.write_within(BEAT_MAX, &Release { topic: text(topic), member: text(member), holding }).await
+    pub fn release<'a>(&'a self, topic: &'a str, member: &'a str, holding: (u32, u64)) -> Answer<'a, bool> {
+        Box::pin(async move { self.write_within(BEAT_MAX, &Release { topic: text(topic), member: text(member), holding }).await })
     }
 
     /// Removes a member that owns nothing any more.
     ///
     /// # Errors
     /// Any [`Error`]; the call may be repeated.
-    pub async fn leave(&self, topic: &str, member: &str) -> Result<(), Error> {
-        self.write_within(BEAT_MAX, &Leave { topic: text(topic), member: text(member) }).await
+    pub fn leave<'a>(&'a self, topic: &'a str, member: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move { self.write_within(BEAT_MAX, &Leave { topic: text(topic), member: text(member) }).await })
     }
 
     /// Each partition of a topic that a member was ever told of, in order.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn partitions(&self, topic: &str) -> Result<Vec<PartitionRow>, Error> {
-        const SELECT: &str = r#"SELECT "partition", owner, epoch, next_offset, high_watermark FROM dispatch_partition
+    pub fn partitions<'a>(&'a self, topic: &'a str) -> Answer<'a, Vec<PartitionRow>> {
+        Box::pin(async move {
+            const SELECT: &str = r#"SELECT "partition", owner, epoch, next_offset, high_watermark FROM dispatch_partition
             WHERE topic = $1 ORDER BY "partition""#;
-        let select = statement(self.reader().get_database_backend(), SELECT, vec![text(topic).into()]);
-        let rows = self.answer(Whole::find_by_statement(select).all(self.reader())).await?;
-        let table = Columns("dispatch_partition");
-        rows.into_iter().map(|row| row.read(table)).collect()
+            let select = statement(self.reader().get_database_backend(), SELECT, vec![text(topic).into()]);
+            let rows = self.answer(Whole::find_by_statement(select).all(self.reader())).await?;
+            let table = Columns("dispatch_partition");
+            rows.into_iter().map(|row| row.read(table)).collect()
+        })
     }
 }
 

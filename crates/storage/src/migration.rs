@@ -22,7 +22,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
 use sea_orm_migration::{Migration, MigrationTrait, MigratorTrait};
 
 use crate::store::Transact;
-use crate::{Error, Store};
+use crate::{Answer, Store};
 
 /// How long the steps may take, waiting for another process that runs them included.
 const MIGRATION_MAX: Duration = Duration::from_secs(300);
@@ -75,7 +75,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error`]; the tables are then as they were before.
-    pub async fn migrate(&self) -> Result<usize, Error> {
-        self.write_within(MIGRATION_MAX, &Steps).await
+    pub fn migrate(&self) -> Answer<'_, usize> {
+        Box::pin(async move { self.write_within(MIGRATION_MAX, &Steps).await })
     }
 }

@@ -15,7 +15,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, DbErr, 
 
 use crate::entity::pace_slot::{ActiveModel, Column, Entity};
 use crate::value::text;
-use crate::{Error, Store};
+use crate::{Answer, Error, Store};
 
 /// Reserves slots. The row is locked before the clock is read, so that a caller who waited for it is not given the past.
 const RESERVE: &str = r#"
@@ -91,29 +91,32 @@ impl Store {
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn configure_limit(&self, target: &str, limit: Limit) -> Result<(), Error> {
-        let (requests, interval) = (i64::from(limit.requests), nanos(limit.interval));
-        let row = ActiveModel {
-            target: Set(text(target)),
-            requests: Set(requests),
-            interval: Set(interval),
-            guard: Set(nanos(limit.guard)),
-            configured_requests: Set(requests),
-            configured_interval: Set(interval),
-            next_slot: Set(0),
-            paused_until: Set(0),
-            pushed: Set(0),
-        };
-        let differs =
-            Expr::col((Entity, Column::ConfiguredRequests)).ne(requests).or(Expr::col((Entity, Column::ConfiguredInterval)).ne(interval));
-        let replace = OnConflict::column(Column::Target)
-            .update_columns([Column::Requests, Column::Interval, Column::Guard, Column::ConfiguredRequests, Column::ConfiguredInterval])
-            .value(Column::NextSlot, moved(limit))
-            .action_and_where(differs)
-            .to_owned();
-        // On the heap: whoever asks for slots would carry this statement along.
-        self.answer(Box::pin(Entity::insert(row).on_conflict(replace).exec_without_returning(self.writer()))).await?;
-        Ok(())
+    pub fn configure_limit<'a>(&'a self, target: &'a str, limit: Limit) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let (requests, interval) = (i64::from(limit.requests), nanos(limit.interval));
+            let row = ActiveModel {
+                target: Set(text(target)),
+                requests: Set(requests),
+                interval: Set(interval),
+                guard: Set(nanos(limit.guard)),
+                configured_requests: Set(requests),
+                configured_interval: Set(interval),
+                next_slot: Set(0),
+                paused_until: Set(0),
+                pushed: Set(0),
+            };
+            let differs = Expr::col((Entity, Column::ConfiguredRequests))
+                .ne(requests)
+                .or(Expr::col((Entity, Column::ConfiguredInterval)).ne(interval));
+            let replace = OnConflict::column(Column::Target)
+                .update_columns([Column::Requests, Column::Interval, Column::Guard, Column::ConfiguredRequests, Column::ConfiguredInterval])
+                .value(Column::NextSlot, moved(limit))
+                .action_and_where(differs)
+                .to_owned();
+            // On the heap: whoever asks for slots would carry this statement along.
+            self.answer(Box::pin(Entity::insert(row).on_conflict(replace).exec_without_returning(self.writer()))).await?;
+            Ok(())
+        })
     }
 
     /// Changes a target's limit, for all processes and without a restart; `false` if it has none. Slots that are given out
@@ -121,44 +124,52 @@ impl Store {
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn change_limit(&self, target: &str, limit: Limit) -> Result<bool, Error> {
-        let change = Entity::update_many()
-            .col_expr(Column::Requests, Expr::value(i64::from(limit.requests)))
-            .col_expr(Column::Interval, Expr::value(nanos(limit.interval)))
-            .col_expr(Column::Guard, Expr::value(nanos(limit.guard)))
-            .col_expr(Column::NextSlot, moved(limit))
-            .filter(Column::Target.eq(text(target)));
-        Ok(self.answer(change.exec(self.writer())).await?.rows_affected > 0)
+    pub fn change_limit<'a>(&'a self, target: &'a str, limit: Limit) -> Answer<'a, bool> {
+        Box::pin(async move {
+            let change = Entity::update_many()
+                .col_expr(Column::Requests, Expr::value(i64::from(limit.requests)))
+                .col_expr(Column::Interval, Expr::value(nanos(limit.interval)))
+                .col_expr(Column::Guard, Expr::value(nanos(limit.guard)))
+                .col_expr(Column::NextSlot, moved(limit))
+                .filter(Column::Target.eq(text(target)));
+            Ok(self.answer(change.exec(self.writer())).await?.rows_affected > 0)
+        })
     }
 
     /// A target's limit; `None` if it has none.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn limit(&self, target: &str) -> Result<Option<Limit>, Error> {
-        let row = self.answer(Entity::find_by_id(text(target)).one(self.reader())).await?;
-        row.map(|row| limit(row.requests, row.interval, row.guard)).transpose()
+    pub fn limit<'a>(&'a self, target: &'a str) -> Answer<'a, Option<Limit>> {
+        Box::pin(async move {
+            let row = self.answer(Entity::find_by_id(text(target)).one(self.reader())).await?;
+            row.map(|row| limit(row.requests, row.interval, row.guard)).transpose()
+        })
     }
 
     /// Reserves slots of a target; `None` if it has no limit. PostgreSQL alone: a database that is not shared needs none of this.
     ///
     /// # Errors
     /// Any [`Error`]. Slots whose reservation was not answered are lost, which sends less, never more.
-    pub async fn reserve(&self, target: &str, asked: Asked) -> Result<Option<Reserved>, Error> {
-        let values = [text(target).into(), i64::from(asked.slots).into(), nanos(asked.ahead).into(), nanos(asked.pushed).into()];
-        let statement = Statement::from_sql_and_values(DbBackend::Postgres, RESERVE, values);
-        let row = self.answer(self.writer().query_one_raw(statement)).await?;
-        row.map(|row| Told::read(&row).map_err(Error::judge)?.checked()).transpose()
+    pub fn reserve<'a>(&'a self, target: &'a str, asked: Asked) -> Answer<'a, Option<Reserved>> {
+        Box::pin(async move {
+            let values = [text(target).into(), i64::from(asked.slots).into(), nanos(asked.ahead).into(), nanos(asked.pushed).into()];
+            let statement = Statement::from_sql_and_values(DbBackend::Postgres, RESERVE, values);
+            let row = self.answer(self.writer().query_one_raw(statement)).await?;
+            row.map(|row| Told::read(&row).map_err(Error::judge)?.checked()).transpose()
+        })
     }
 
     /// Lets nobody have a slot of a target for so long: it said that it is too fast. PostgreSQL alone.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn pause_slots(&self, target: &str, wait: Duration) -> Result<(), Error> {
-        let statement = Statement::from_sql_and_values(DbBackend::Postgres, PAUSE, [text(target).into(), nanos(wait).into()]);
-        self.answer(self.writer().execute_raw(statement)).await?;
-        Ok(())
+    pub fn pause_slots<'a>(&'a self, target: &'a str, wait: Duration) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let statement = Statement::from_sql_and_values(DbBackend::Postgres, PAUSE, [text(target).into(), nanos(wait).into()]);
+            self.answer(self.writer().execute_raw(statement)).await?;
+            Ok(())
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait
 use crate::commit::{Settled, Undecodable};
 use crate::entity::parked::{ActiveModel, Column, Entity, Model};
 use crate::value::{CHUNK_ROWS_MAX, Columns, attempts, bounded, headers, text};
-use crate::{Error, Store};
+use crate::{Answer, Store};
 
 /// Reads the table.
 const COLUMNS: Columns = Columns("parked");
@@ -50,45 +50,49 @@ impl Store {
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn due(&self, topic: &str, partitions: &[u32], now: Moment, limit: u32) -> Result<Due, Error> {
-        let select = Entity::find()
-            .filter(Column::Topic.eq(text(topic)))
-            .filter(Column::Partition.is_in(partitions.iter().copied().map(i64::from)))
-            .filter(Column::NextAttemptAt.lte(now.as_micros()))
-            .order_by_asc(Column::NextAttemptAt)
-            .order_by_asc(Column::Partition)
-            .order_by_asc(Column::Offset)
-            .limit(bounded(limit));
-        let mut due = Due { rows: Vec::new(), broken: Vec::new() };
-        for row in self.answer(select.all(self.reader())).await? {
-            let place = (COLUMNS.partition(row.partition)?, COLUMNS.offset("offset", row.offset)?);
-            match ParkedRow::read(row, place, now) {
-                Ok(row) => due.rows.push(row),
-                Err(broken) => due.broken.push(broken),
+    pub fn due<'a>(&'a self, topic: &'a str, partitions: &'a [u32], now: Moment, limit: u32) -> Answer<'a, Due> {
+        Box::pin(async move {
+            let select = Entity::find()
+                .filter(Column::Topic.eq(text(topic)))
+                .filter(Column::Partition.is_in(partitions.iter().copied().map(i64::from)))
+                .filter(Column::NextAttemptAt.lte(now.as_micros()))
+                .order_by_asc(Column::NextAttemptAt)
+                .order_by_asc(Column::Partition)
+                .order_by_asc(Column::Offset)
+                .limit(bounded(limit));
+            let mut due = Due { rows: Vec::new(), broken: Vec::new() };
+            for row in self.answer(select.all(self.reader())).await? {
+                let place = (COLUMNS.partition(row.partition)?, COLUMNS.offset("offset", row.offset)?);
+                match ParkedRow::read(row, place, now) {
+                    Ok(row) => due.rows.push(row),
+                    Err(broken) => due.broken.push(broken),
+                }
             }
-        }
-        Ok(due)
+            Ok(due)
+        })
     }
 
     /// How many events are parked, and since when the oldest is with us, for each of these partitions that has any.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn waiting(&self, topic: &str, partitions: &[u32]) -> Result<HashMap<u32, Waiting>, Error> {
-        let select = Entity::find()
-            .select_only()
-            .column(Column::Partition)
-            .column_as(Column::Offset.count(), "events")
-            .column_as(Column::ReceivedAt.min(), "oldest")
-            .filter(Column::Topic.eq(text(topic)))
-            .filter(Column::Partition.is_in(partitions.iter().copied().map(i64::from)))
-            .group_by(Column::Partition);
-        let groups = self.answer(select.into_model::<Group>().all(self.reader())).await?;
-        let read = |group: Group| {
-            let waiting = Waiting { events: COLUMNS.offset("offset", group.events)?, oldest: Moment::from_micros(group.oldest) };
-            Ok((COLUMNS.partition(group.partition)?, waiting))
-        };
-        groups.into_iter().map(read).collect()
+    pub fn waiting<'a>(&'a self, topic: &'a str, partitions: &'a [u32]) -> Answer<'a, HashMap<u32, Waiting>> {
+        Box::pin(async move {
+            let select = Entity::find()
+                .select_only()
+                .column(Column::Partition)
+                .column_as(Column::Offset.count(), "events")
+                .column_as(Column::ReceivedAt.min(), "oldest")
+                .filter(Column::Topic.eq(text(topic)))
+                .filter(Column::Partition.is_in(partitions.iter().copied().map(i64::from)))
+                .group_by(Column::Partition);
+            let groups = self.answer(select.into_model::<Group>().all(self.reader())).await?;
+            let read = |group: Group| {
+                let waiting = Waiting { events: COLUMNS.offset("offset", group.events)?, oldest: Moment::from_micros(group.oldest) };
+                Ok((COLUMNS.partition(group.partition)?, waiting))
+            };
+            groups.into_iter().map(read).collect()
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::entity::replay::{ActiveModel, Column, Entity, Model};
 use crate::value::{Columns, bigint, bounded, moment, text};
-use crate::{Error, Store};
+use crate::{Answer, Error, Store};
 
 pub use turn::{Moved, Turn};
 
@@ -142,75 +142,83 @@ impl Store {
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn count_chosen(&self, topic: &str, choice: &Choice) -> Result<u64, Error> {
-        self.answer(turn::count(self.reader(), &text(topic), choice)).await
+    pub fn count_chosen<'a>(&'a self, topic: &'a str, choice: &'a Choice) -> Answer<'a, u64> {
+        Box::pin(async move { self.answer(turn::count(self.reader(), &text(topic), choice)).await })
     }
 
     /// Begins a replay; answers how many events it chose.
     ///
     /// # Errors
     /// Any [`Error`]; the call may be repeated with the same id.
-    pub async fn begin_replay(&self, new: &NewReplay) -> Result<u64, Error> {
-        // What dies from now on is not of this replay: without that bound one that fails again would go round for ever.
-        let choice = Choice { to: Some(new.choice.to.map_or(new.begun_at, |to| to.min(new.begun_at))), ..new.choice.clone() };
-        let chosen = self.count_chosen(&new.topic, &choice).await?;
-        let row = ActiveModel {
-            id: Set(new.id.clone()),
-            topic: Set(text(&new.topic)),
-            operator: Set(text(&new.operator)),
-            begun_at: Set(new.begun_at.as_micros()),
-            choice: Set(choice.written()),
-            share_thousandths: Set(i32::from(new.share_thousandths)),
-            state: Set(ReplayState::Running.as_str().to_owned()),
-            chosen: Set(bigint(chosen)),
-            moved: Set(0),
-            skipped: Set(0),
-            seen_at: Set(i64::MIN),
-            seen_partition: Set(-1),
-            seen_offset: Set(-1),
-            turn_at: Set(0),
-            ended_at: Set(None),
-            trace: Set(new.trace.as_ref().map(|trace| trace.traceparent().to_owned())),
-        };
-        self.write(&turn::Begin(row)).await?;
-        Ok(chosen)
+    pub fn begin_replay<'a>(&'a self, new: &'a NewReplay) -> Answer<'a, u64> {
+        Box::pin(async move {
+            // What dies from now on is not of this replay: without that bound one that fails again would go round for ever.
+            let choice = Choice { to: Some(new.choice.to.map_or(new.begun_at, |to| to.min(new.begun_at))), ..new.choice.clone() };
+            let chosen = self.count_chosen(&new.topic, &choice).await?;
+            let row = ActiveModel {
+                id: Set(new.id.clone()),
+                topic: Set(text(&new.topic)),
+                operator: Set(text(&new.operator)),
+                begun_at: Set(new.begun_at.as_micros()),
+                choice: Set(choice.written()),
+                share_thousandths: Set(i32::from(new.share_thousandths)),
+                state: Set(ReplayState::Running.as_str().to_owned()),
+                chosen: Set(bigint(chosen)),
+                moved: Set(0),
+                skipped: Set(0),
+                seen_at: Set(i64::MIN),
+                seen_partition: Set(-1),
+                seen_offset: Set(-1),
+                turn_at: Set(0),
+                ended_at: Set(None),
+                trace: Set(new.trace.as_ref().map(|trace| trace.traceparent().to_owned())),
+            };
+            self.write(&turn::Begin(row)).await?;
+            Ok(chosen)
+        })
     }
 
     /// The newest replays; at most 1,000, whatever the limit.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn replays(&self, limit: u32) -> Result<Vec<Replay>, Error> {
-        let select = Entity::find().order_by_desc(Column::BegunAt).order_by_asc(Column::Id).limit(bounded(limit));
-        let rows = self.answer(select.all(self.reader())).await?;
-        rows.into_iter().map(Replay::read).collect()
+    pub fn replays(&self, limit: u32) -> Answer<'_, Vec<Replay>> {
+        Box::pin(async move {
+            let select = Entity::find().order_by_desc(Column::BegunAt).order_by_asc(Column::Id).limit(bounded(limit));
+            let rows = self.answer(select.all(self.reader())).await?;
+            rows.into_iter().map(Replay::read).collect()
+        })
     }
 
     /// One replay.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn replay(&self, id: &str) -> Result<Option<Replay>, Error> {
-        let found = self.answer(Entity::find_by_id(text(id)).one(self.reader())).await?;
-        found.map(Replay::read).transpose()
+    pub fn replay<'a>(&'a self, id: &'a str) -> Answer<'a, Option<Replay>> {
+        Box::pin(async move {
+            let found = self.answer(Entity::find_by_id(text(id)).one(self.reader())).await?;
+            found.map(Replay::read).transpose()
+        })
     }
 
     /// The replays that run, oldest first.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn running_replays(&self, topic: &str) -> Result<Vec<Replay>, Error> {
-        let running = Entity::find().filter(Column::State.eq(ReplayState::Running.as_str())).filter(Column::Topic.eq(text(topic)));
-        let rows = self.answer(running.order_by_asc(Column::BegunAt).limit(bounded(u32::MAX)).all(self.reader())).await?;
-        rows.into_iter().map(Replay::read).collect()
+    pub fn running_replays<'a>(&'a self, topic: &'a str) -> Answer<'a, Vec<Replay>> {
+        Box::pin(async move {
+            let running = Entity::find().filter(Column::State.eq(ReplayState::Running.as_str())).filter(Column::Topic.eq(text(topic)));
+            let rows = self.answer(running.order_by_asc(Column::BegunAt).limit(bounded(u32::MAX)).all(self.reader())).await?;
+            rows.into_iter().map(Replay::read).collect()
+        })
     }
 
     /// Cancels a replay that runs; `false` if it runs no more.
     ///
     /// # Errors
     /// Any [`Error`]; the call may be repeated.
-    pub async fn cancel_replay(&self, id: &str, at: Moment) -> Result<bool, Error> {
-        self.write(&turn::Cancel { id: text(id), at }).await
+    pub fn cancel_replay<'a>(&'a self, id: &'a str, at: Moment) -> Answer<'a, bool> {
+        Box::pin(async move { self.write(&turn::Cancel { id: text(id), at }).await })
     }
 }
 

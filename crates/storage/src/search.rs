@@ -13,7 +13,7 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, FromQueryResult, Order, Query
 use crate::entity::{dead, journal, parked};
 use crate::journal::{JournalRow, PAGE_ROWS_MAX};
 use crate::value::{Columns, bigint, text};
-use crate::{Error, Store};
+use crate::{Answer, Error, Store};
 
 /// Which events are looked for; what is not said matches all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -103,86 +103,94 @@ impl Store {
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn search(&self, search: &Search) -> Result<Found, Error> {
-        use journal::Column;
-        let limit = search.limit.clamp(1, PAGE_ROWS_MAX);
-        let select = journal::Entity::find()
-            .filter(search.condition())
-            .order_by(Column::ReceivedAt, Order::Desc)
-            .order_by(Column::SourceId, Order::Asc)
-            .order_by(Column::EventId, Order::Asc)
-            .limit(u64::from(limit) + 1);
-        let models = self.answer(select.all(self.reader())).await?;
-        let mut rows = models.into_iter().map(JournalRow::read).collect::<Result<Vec<_>, _>>()?;
-        // The row beyond the limit is not shown; it only says that there is a next page.
-        let more = rows.len() > usize::try_from(limit).unwrap_or(usize::MAX);
-        if more {
-            rows.pop();
-        }
-        let next = rows.last().filter(|_| more).map(|row| Place {
-            received_at: row.received_at,
-            source_id: row.source_id.clone(),
-            event_id: row.event_id.clone(),
-        });
-        Ok(Found { rows, next })
+    pub fn search<'a>(&'a self, search: &'a Search) -> Answer<'a, Found> {
+        Box::pin(async move {
+            use journal::Column;
+            let limit = search.limit.clamp(1, PAGE_ROWS_MAX);
+            let select = journal::Entity::find()
+                .filter(search.condition())
+                .order_by(Column::ReceivedAt, Order::Desc)
+                .order_by(Column::SourceId, Order::Asc)
+                .order_by(Column::EventId, Order::Asc)
+                .limit(u64::from(limit) + 1);
+            let models = self.answer(select.all(self.reader())).await?;
+            let mut rows = models.into_iter().map(JournalRow::read).collect::<Result<Vec<_>, _>>()?;
+            // The row beyond the limit is not shown; it only says that there is a next page.
+            let more = rows.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+            if more {
+                rows.pop();
+            }
+            let next = rows.last().filter(|_| more).map(|row| Place {
+                received_at: row.received_at,
+                source_id: row.source_id.clone(),
+                event_id: row.event_id.clone(),
+            });
+            Ok(Found { rows, next })
+        })
     }
 
     /// The dead letters counted by reason, the most first. Reads all of them: for pages, not for the path of an event.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn dead_groups(&self) -> Result<Vec<DeadGroup>, Error> {
-        use dead::Column;
-        let select = dead::Entity::find()
-            .select_only()
-            .column(Column::Reason)
-            .column_as(Column::Reason.count(), "letters")
-            .column_as(Column::DiedAt.min(), "first_at")
-            .column_as(Column::DiedAt.max(), "last_at")
-            .group_by(Column::Reason);
-        let groups = self.answer(select.into_model::<Group>().all(self.reader())).await?;
-        let mut groups = groups.into_iter().map(Group::read).collect::<Result<Vec<_>, _>>()?;
-        groups.sort_by_key(|group| (std::cmp::Reverse(group.count), group.reason.as_str()));
-        Ok(groups)
+    pub fn dead_groups(&self) -> Answer<'_, Vec<DeadGroup>> {
+        Box::pin(async move {
+            use dead::Column;
+            let select = dead::Entity::find()
+                .select_only()
+                .column(Column::Reason)
+                .column_as(Column::Reason.count(), "letters")
+                .column_as(Column::DiedAt.min(), "first_at")
+                .column_as(Column::DiedAt.max(), "last_at")
+                .group_by(Column::Reason);
+            let groups = self.answer(select.into_model::<Group>().all(self.reader())).await?;
+            let mut groups = groups.into_iter().map(Group::read).collect::<Result<Vec<_>, _>>()?;
+            groups.sort_by_key(|group| (std::cmp::Reverse(group.count), group.reason.as_str()));
+            Ok(groups)
+        })
     }
 
     /// When the oldest event was received that has not ended, as far as the journal knows.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn oldest_pending(&self) -> Result<Option<Moment>, Error> {
-        use journal::Column;
-        let mut oldest = None;
-        for state in State::ALL.into_iter().filter(|state| !state.is_final()) {
-            // One look at the index for each state, whatever the number of rows.
-            let select = journal::Entity::find()
-                .select_only()
-                .column(Column::ReceivedAt)
-                .filter(Column::StateRank.eq(state.rank()))
-                .order_by_asc(Column::ReceivedAt)
-                .limit(1);
-            let found: Option<i64> = self.answer(select.into_tuple().one(self.reader())).await?;
-            oldest = oldest.into_iter().chain(found).min();
-        }
-        Ok(oldest.map(Moment::from_micros))
+    pub fn oldest_pending(&self) -> Answer<'_, Option<Moment>> {
+        Box::pin(async move {
+            use journal::Column;
+            let mut oldest = None;
+            for state in State::ALL.into_iter().filter(|state| !state.is_final()) {
+                // One look at the index for each state, whatever the number of rows.
+                let select = journal::Entity::find()
+                    .select_only()
+                    .column(Column::ReceivedAt)
+                    .filter(Column::StateRank.eq(state.rank()))
+                    .order_by_asc(Column::ReceivedAt)
+                    .limit(1);
+                let found: Option<i64> = self.answer(select.into_tuple().one(self.reader())).await?;
+                oldest = oldest.into_iter().chain(found).min();
+            }
+            Ok(oldest.map(Moment::from_micros))
+        })
     }
 
     /// The record of an event, if it is kept: of a dead or parked one.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn kept(&self, topic: &str, event: &JournalRow) -> Result<Option<Record>, Error> {
-        let dead = dead::Entity::find()
-            .filter(dead::Column::SourceId.eq(text(event.source_id.as_str())))
-            .filter(dead::Column::EventId.eq(text(event.event_id.as_str())))
-            .order_by_desc(dead::Column::DiedAt)
-            .limit(1);
-        if let Some(row) = self.answer(dead.one(self.reader())).await? {
-            return Columns("dead").record(row.record_key, row.record_payload, &row.record_headers).map(Some);
-        }
-        let place = (text(topic), i64::from(event.partition), bigint(event.offset));
-        let parked = self.answer(parked::Entity::find_by_id(place).one(self.reader())).await?;
-        parked.map(|row| Columns("parked").record(row.record_key, row.record_payload, &row.record_headers)).transpose()
+    pub fn kept<'a>(&'a self, topic: &'a str, event: &'a JournalRow) -> Answer<'a, Option<Record>> {
+        Box::pin(async move {
+            let dead = dead::Entity::find()
+                .filter(dead::Column::SourceId.eq(text(event.source_id.as_str())))
+                .filter(dead::Column::EventId.eq(text(event.event_id.as_str())))
+                .order_by_desc(dead::Column::DiedAt)
+                .limit(1);
+            if let Some(row) = self.answer(dead.one(self.reader())).await? {
+                return Columns("dead").record(row.record_key, row.record_payload, &row.record_headers).map(Some);
+            }
+            let place = (text(topic), i64::from(event.partition), bigint(event.offset));
+            let parked = self.answer(parked::Entity::find_by_id(place).one(self.reader())).await?;
+            parked.map(|row| Columns("parked").record(row.record_key, row.record_payload, &row.record_headers)).transpose()
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityT
 use crate::entity::{account, refresh_token, session};
 use crate::store::Transact;
 use crate::value::text;
-use crate::{Error, Store};
+use crate::{Answer, Store};
 
 /// How long a token is remembered after its time is over, so that its reuse is told from an unknown one.
 const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -82,24 +82,24 @@ impl Store {
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn open_session(&self, session: &NewSession) -> Result<(), Error> {
-        self.write(session).await
+    pub fn open_session<'a>(&'a self, session: &'a NewSession) -> Answer<'a, ()> {
+        Box::pin(async move { self.write(session).await })
     }
 
     /// Exchanges a refresh token for its successor; see [`Rotated`] for the rules.
     ///
     /// # Errors
     /// Any [`Error`]. If its outcome is unknown, do not repeat it: the token may be spent.
-    pub async fn rotate(&self, rotation: &Rotation) -> Result<Rotated, Error> {
-        self.write(rotation).await
+    pub fn rotate<'a>(&'a self, rotation: &'a Rotation) -> Answer<'a, Rotated> {
+        Box::pin(async move { self.write(rotation).await })
     }
 
     /// Ends a session: none of its tokens is good any more. Does nothing if there is no such session or it was ended before.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn end_session(&self, session_id: &str, at: Moment) -> Result<(), Error> {
-        self.write(&Ending { session_id: text(session_id), at }).await
+    pub fn end_session<'a>(&'a self, session_id: &'a str, at: Moment) -> Answer<'a, ()> {
+        Box::pin(async move { self.write(&Ending { session_id: text(session_id), at }).await })
     }
 }
 

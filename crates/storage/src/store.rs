@@ -12,6 +12,7 @@ use std::fmt;
 use std::fs::OpenOptions;
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
+use std::pin::Pin;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -94,6 +95,10 @@ pub struct Store {
     acquire_timeout: Duration,
 }
 
+/// An answer on its way. On the heap for one reason: what is behind it, all of sea-orm and its drivers, is compiled in this crate
+/// alone, and not once more wherever an answer is awaited.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("backend", &self.read.get_database_backend()).finish_non_exhaustive()
@@ -105,31 +110,33 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Url`] when the URL cannot be used; any other when SQLite's file cannot be opened.
-    pub async fn connect(options: &Options) -> Result<Self, Error> {
-        let (read, write) = match Place::of(&options.url)? {
-            Place::Memory => {
-                let only = open(sqlite(options, 1).idle_timeout(None).max_lifetime(None).min_connections(1)).await?;
-                (only.clone(), only)
-            }
-            Place::File => {
-                make_ours(&options.url);
-                let write = open(&sqlite(options, 1)).await?;
-                (open(&sqlite(options, options.max_connections)).await?, write)
-            }
-            Place::Server => {
-                let pool = open(&postgres(options)).await?;
-                (pool.clone(), pool)
-            }
-        };
-        Ok(Self { read, write, acquire_timeout: options.acquire_timeout })
+    pub fn connect(options: &Options) -> Answer<'_, Self> {
+        Box::pin(async move {
+            let (read, write) = match Place::of(&options.url)? {
+                Place::Memory => {
+                    let only = open(sqlite(options, 1).idle_timeout(None).max_lifetime(None).min_connections(1)).await?;
+                    (only.clone(), only)
+                }
+                Place::File => {
+                    make_ours(&options.url);
+                    let write = open(&sqlite(options, 1)).await?;
+                    (open(&sqlite(options, options.max_connections)).await?, write)
+                }
+                Place::Server => {
+                    let pool = open(&postgres(options)).await?;
+                    (pool.clone(), pool)
+                }
+            };
+            Ok(Self { read, write, acquire_timeout: options.acquire_timeout })
+        })
     }
 
     /// Says whether the database answers.
     ///
     /// # Errors
     /// [`Error`] when it does not.
-    pub async fn ping(&self) -> Result<(), Error> {
-        self.answer(self.read.ping()).await
+    pub fn ping(&self) -> Answer<'_, ()> {
+        Box::pin(async move { self.answer(self.read.ping()).await })
     }
 
     /// Whether other processes on other machines may use the same database.
@@ -214,7 +221,7 @@ pub(crate) trait Transact: Sync {
 
 /// Waits for a call at most so long.
 async fn bounded<T>(bound: Duration, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    // On the heap: a caller's future would carry every statement's otherwise.
+    // On the heap: the futures of some statements are large.
     tokio::time::timeout(bound, Box::pin(call)).await.unwrap_or(Err(Error::TooSlow(bound)))
 }
 

@@ -10,7 +10,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
 use crate::lease::statement;
 use crate::store::Transact;
 use crate::value::DAY_MICROS;
-use crate::{Error, Store};
+use crate::{Answer, Store};
 
 /// How many days are made before they begin.
 const AHEAD: i64 = 2;
@@ -26,15 +26,17 @@ impl Store {
     ///
     /// # Errors
     /// Any [`Error`]; what was not done is done by the next call.
-    pub async fn keep_journal(&self, days: u32) -> Result<u64, Error> {
-        let mut gone = 0;
-        loop {
-            let went = self.write(&Keep { days: i64::from(days) }).await?;
-            gone += went;
-            if self.reader().get_database_backend() == DbBackend::Postgres || went < ROWS_MAX {
-                return Ok(gone);
+    pub fn keep_journal(&self, days: u32) -> Answer<'_, u64> {
+        Box::pin(async move {
+            let mut gone = 0;
+            loop {
+                let went = self.write(&Keep { days: i64::from(days) }).await?;
+                gone += went;
+                if self.reader().get_database_backend() == DbBackend::Postgres || went < ROWS_MAX {
+                    return Ok(gone);
+                }
             }
-        }
+        })
     }
 }
 

@@ -15,7 +15,7 @@ use crate::entity::{dead, journal, parked, replay};
 use crate::lease::statement;
 use crate::store::Transact;
 use crate::value::{CHUNK_ROWS_MAX, Columns, bigint, day, headers, places, text};
-use crate::{Error, Store, parked as parking};
+use crate::{Answer, Store, parked as parking};
 
 /// What a turn asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +49,8 @@ impl Store {
     ///
     /// # Errors
     /// Any [`Error`]; the turn was then taken whole or not at all.
-    pub async fn replay_turn(&self, turn: &Turn) -> Result<Option<Moved>, Error> {
-        self.write(turn).await
+    pub fn replay_turn<'a>(&'a self, turn: &'a Turn) -> Answer<'a, Option<Moved>> {
+        Box::pin(async move { self.write(turn).await })
     }
 }
 
