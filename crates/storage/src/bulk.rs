@@ -4,7 +4,8 @@
 //! 5 rows ─▶ (VALUES (…), (…), (…), (…), (…), (NULL…), (NULL…), (NULL…)) ─▶ the statement passes over the last three
 //! ```
 //! A database prepares a statement for every number of rows that it sees, and keeps it. So lists are filled up to the next
-//! power of two: ten statements are prepared once, instead of hundreds again and again.
+//! power of two: ten statements are prepared once, instead of hundreds again and again. A list that would be filled up with
+//! much goes in two statements or more.
 
 use std::sync::OnceLock;
 
@@ -14,6 +15,24 @@ use crate::value::{CHUNK_ROWS_MAX, places};
 
 /// How many shapes there are: 1, 2, 4 and so on, up to the most rows of a statement.
 const SHAPES: usize = CHUNK_ROWS_MAX.next_power_of_two().ilog2() as usize + 1;
+
+/// Up to so many rows another statement costs more than rows of nothing.
+const SMALL: usize = 16;
+/// How much of a list may be rows of nothing, as a divisor.
+const NOTHING: usize = 8;
+
+/// Takes those rows off a list that go in the next statement; `None` when there are no more.
+pub(crate) fn take<'a, T>(rows: &mut &'a [T]) -> Option<&'a [T]> {
+    let some = rows.split_off(..share(rows.len()))?;
+    (!some.is_empty()).then_some(some)
+}
+
+/// How many of so many rows go in the next statement.
+pub(crate) fn share(rows: usize) -> usize {
+    let most = rows.min(CHUNK_ROWS_MAX);
+    let shape = most.next_power_of_two();
+    if most <= SMALL || shape - most <= most / NOTHING { most } else { shape / 2 }
+}
 
 /// A statement over a list of rows of `WIDTH` values each.
 #[derive(Debug)]
@@ -65,10 +84,27 @@ fn bare_places(rows: usize, width: usize) -> String {
 mod tests {
     use sea_orm::{DbBackend, Value};
 
-    use super::Bulk;
+    use super::{Bulk, NOTHING, SMALL, share};
+    use crate::value::CHUNK_ROWS_MAX;
 
     /// Names numbers.
     static NAMED: Bulk<2> = Bulk::new("SELECT * FROM (VALUES {rows}) AS told WHERE column1 IS NOT NULL");
+
+    #[test]
+    fn a_long_list_goes_in_few_statements_that_are_hardly_filled_up() {
+        for rows in 1..CHUNK_ROWS_MAX * 3 {
+            let (mut left, mut filled, mut statements) = (rows, 0, 0);
+            while left > 0 {
+                let some = share(left);
+                assert!(some > 0 && some <= left.min(CHUNK_ROWS_MAX), "{some} of {left}");
+                filled += some.next_power_of_two() - some;
+                statements += 1;
+                left -= some;
+            }
+            assert!(filled <= (rows / NOTHING).max(SMALL), "{filled} rows of nothing for {rows}");
+            assert!(statements <= rows / CHUNK_ROWS_MAX + 7, "{statements} statements for {rows}");
+        }
+    }
 
     #[test]
     fn a_list_is_filled_up_with_rows_of_nothing_to_the_next_power_of_two() {

@@ -4,16 +4,23 @@ use std::collections::{BTreeMap, HashMap};
 
 use events_proxy_core::envelope::Record;
 use events_proxy_core::{Attempt, Moment};
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict, Query};
+use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
 
+use crate::bulk::{Bulk, take};
 use crate::commit::{Settled, Undecodable};
 use crate::entity::parked::{ActiveModel, Column, Entity, Model};
+use crate::lease::statement;
 use crate::value::{CHUNK_ROWS_MAX, Columns, attempts, bounded, headers, text};
 use crate::{Answer, Store};
 
 /// Reads the table.
 const COLUMNS: Columns = Columns("parked");
+
+/// Removes rows.
+static RELEASE: Bulk<3> = Bulk::new(
+    r#"DELETE FROM parked WHERE (topic, "partition", "offset") IN (SELECT column1, column2, column3 FROM (VALUES {rows}) AS told)"#,
+);
 
 /// A parked event, as the dispatcher needs it to try again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,14 +146,17 @@ pub(crate) async fn put(database: &impl ConnectionTrait, rows: Vec<ActiveModel>)
     Ok(())
 }
 
-/// Removes what is parked at these places: partition and offset.
+/// Removes what is parked at these places: partition and offset. Where nothing is parked, as mostly, that is all that is asked.
 pub(crate) async fn release(database: &impl ConnectionTrait, topic: &str, places: Vec<(i64, i64)>) -> Result<(), DbErr> {
-    for chunk in places.chunks(CHUNK_ROWS_MAX) {
-        // Both databases name the columns of a list of values so.
-        let listed = ["column1", "column2"].map(Alias::new);
-        let listed = Query::select().columns(listed).from_values(chunk.iter().copied(), Alias::new("listed")).take();
-        let place = Expr::tuple([Column::Partition, Column::Offset].map(Expr::col));
-        Entity::delete_many().filter(Column::Topic.eq(topic)).filter(place.in_subquery(listed)).exec(database).await?;
+    let backend = database.get_database_backend();
+    let any = statement(backend, "SELECT 1 FROM parked WHERE topic = $1 LIMIT 1", vec![topic.into()]);
+    if places.is_empty() || database.query_one_raw(any).await?.is_none() {
+        return Ok(());
+    }
+    let mut places = places.as_slice();
+    while let Some(some) = take(&mut places) {
+        let listed = some.iter().map(|(partition, offset)| [topic.into(), (*partition).into(), (*offset).into()]);
+        database.execute_raw(RELEASE.over(backend, listed)).await?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use events_proxy_core::{DeadReason, State};
 use sea_orm::{ConnectionTrait, DbErr, Value};
 
 use super::PublishedRow;
-use crate::bulk::Bulk;
+use crate::bulk::{Bulk, share, take};
 use crate::commit::{End, Settled, Undecodable};
 use crate::lease::statement;
 use crate::value::{CHUNK_ROWS_MAX, attempts, bigint, day, places, text};
@@ -42,12 +42,12 @@ static SETTLED: Bulk<16> = Bulk::new(
         WHERE excluded.state_rank > journal.state_rank
             OR (excluded.state_rank = 2 AND journal.state_rank = 2 AND excluded.settled_at > journal.settled_at)"#,
 );
-/// Looks keys up.
+/// Looks keys up, of events that are parked or have ended: nobody asks for others.
 static RANKS: Bulk<2> = Bulk::new(
     "SELECT journal.source_id, journal.event_id, journal.state_rank FROM (VALUES {rows}) AS wanted
-    JOIN journal ON journal.source_id = wanted.column1 AND journal.event_id = wanted.column2",
+    JOIN journal ON journal.source_id = wanted.column1 AND journal.event_id = wanted.column2 WHERE journal.state_rank >= 2",
 );
-const _: () = assert!(State::Parked.rank() == 2, "the rank of parked events stands in a statement");
+const _: () = assert!(State::Parked.rank() == 2, "the rank of parked events stands in statements");
 
 /// Tells of published events.
 pub(super) async fn published(database: &impl ConnectionTrait, rows: &[PublishedRow]) -> Result<(), DbErr> {
@@ -91,11 +91,11 @@ pub(crate) async fn broken(database: &impl ConnectionTrait, records: &[&Undecoda
     Ok(())
 }
 
-/// The state ranks of those of the keyed events that the journal knows.
+/// The state ranks of those of the keyed events that the journal has as parked or ended.
 pub(crate) async fn ranks(database: &impl ConnectionTrait, keys: &[Key]) -> Result<HashMap<Key, i16>, DbErr> {
-    let mut ranks = HashMap::new();
-    for chunk in keys.chunks(CHUNK_ROWS_MAX) {
-        let wanted = chunk.iter().map(|(source, event)| [source.as_str().into(), event.as_str().into()]);
+    let (mut ranks, mut keys) = (HashMap::new(), keys);
+    while let Some(some) = take(&mut keys) {
+        let wanted = some.iter().map(|(source, event)| [source.as_str().into(), event.as_str().into()]);
         for row in database.query_all_raw(RANKS.over(database.get_database_backend(), wanted)).await? {
             let rank = ranks.entry((row.try_get_by_index(0)?, row.try_get_by_index(1)?)).or_default();
             // An event that a source sent again on another day has a row for each.
@@ -117,12 +117,12 @@ fn precedence(row: &Settled) -> (State, i64) {
 async fn write<const WIDTH: usize>(
     database: &impl ConnectionTrait,
     statement: &Bulk<WIDTH>,
-    rows: impl Iterator<Item = [Value; WIDTH]>,
+    mut rows: impl ExactSizeIterator<Item = [Value; WIDTH]>,
 ) -> Result<(), DbErr> {
-    let mut rows = rows.peekable();
-    while rows.peek().is_some() {
-        let chunk: Vec<_> = rows.by_ref().take(CHUNK_ROWS_MAX).collect();
-        database.execute_raw(statement.over(database.get_database_backend(), chunk.into_iter())).await?;
+    while rows.len() > 0 {
+        let next = share(rows.len());
+        let some: Vec<_> = rows.by_ref().take(next).collect();
+        database.execute_raw(statement.over(database.get_database_backend(), some.into_iter())).await?;
     }
     Ok(())
 }
