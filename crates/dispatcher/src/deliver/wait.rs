@@ -24,9 +24,9 @@ const MILLIS_MIN: f64 = 1e12;
 /// How long an answer asks to wait; `None` when it says nothing that can be read.
 pub(super) fn asked(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let answered = text(&DATE).and_then(date);
+    let answered = || text(&DATE).and_then(date);
     if let Some(said) = text(&RETRY_AFTER) {
-        let until = || Some((date(said)? - answered?).try_into().unwrap_or_default());
+        let until = || Some((date(said)? - answered()?).try_into().unwrap_or_default());
         return seconds(said).or_else(until);
     }
     let combined = text(&HeaderName::from_static("ratelimit")).and_then(parameter);
@@ -37,7 +37,7 @@ pub(super) fn asked(headers: &HeaderMap) -> Option<Duration> {
         return Duration::try_from_secs_f64(number).ok();
     }
     let moment = if number < MILLIS_MIN { number } else { number / 1_000.0 };
-    let answered = Duration::from_secs(u64::try_from(answered?.unix_timestamp()).ok()?);
+    let answered = Duration::from_secs(u64::try_from(answered()?.unix_timestamp()).ok()?);
     Some(Duration::try_from_secs_f64(moment).ok()?.saturating_sub(answered))
 }
 
