@@ -10,6 +10,7 @@ use chassis::lifecycle::Signals;
 use chassis::settings::{EXIT_USAGE, Mistakes};
 use chassis::telemetry::{self, LogOutput};
 use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::Cli;
 use crate::settings::{self, Settings};
@@ -40,10 +41,13 @@ pub fn run() -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    match actix_rt::System::new().block_on(live(&cli, &settings)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
-    }
+    let ended = runtime().and_then(|runtime| actix_rt::System::with_tokio_rt(|| runtime).block_on(live(&cli, &settings)));
+    ended.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
+}
+
+/// What everything runs on but the workers of the public listener, which have threads of their own.
+fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().build().context("start a runtime")
 }
 
 /// Says why it failed, and how to exit.
