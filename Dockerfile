@@ -13,6 +13,7 @@ ARG RUN_BASE=gcr.io/distroless/cc-debian12:nonroot
 FROM ${BUILD_BASE} AS manifests
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 COPY crates crates
 # The shell gets each name as a parameter, not in its text.
 # hadolint ignore=SC2156
