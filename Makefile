@@ -21,11 +21,13 @@ lint: ## check format, lints, structure and dependencies
 	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; else echo "cargo-deny is not installed: dependencies were not checked"; fi
 
 bench: ## print what accepting and delivering events costs, beside bare handlers (PARTS="accept attack backlog traces recovery deliver", or some of them)
-	cargo build --release --workspace --bin events-proxy --bin ingest --example bench
+	cargo build --release --workspace --bins
+	cargo build --release --package local --example bench
 	target/release/examples/bench $(PARTS)
 
 scale: ## print what dispatchers deliver under several limits, and what a pod uses at 500 events/s (as root, for control groups)
-	cargo build --release --workspace --bin ingest --bin dispatcher --example scale
+	cargo build --release --workspace --bins
+	cargo build --release --package local --example scale
 	infra/dev/services run -- target/release/examples/scale
 
 chaos: ## break brokers, database, disk and processes under load, and check that every 202 was kept (CHAOS="--help" tells more)
@@ -33,7 +35,8 @@ chaos: ## break brokers, database, disk and processes under load, and check that
 	TEST_KAFKA_URL=none infra/dev/services run -- target/release/chaos $(CHAOS)
 
 chaos-dispatch: ## kill, freeze and scale dispatchers for 5 minutes, and judge what arrived
-	cargo build --release --workspace --bin ingest --bin dispatcher --example chaos_dispatch
+	cargo build --release --workspace --bins
+	cargo build --release --package local --example chaos_dispatch
 	infra/dev/services run -- target/release/examples/chaos_dispatch $(if $(SEED),--seed $(SEED)) $(if $(SPAN),--seconds $(SPAN))
 
 simulate: ## let simulated dispatchers stall, die and wake, by 50,000 seeds (SEEDS=… for another number)

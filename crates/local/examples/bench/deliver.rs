@@ -13,12 +13,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
+use chaos::process::used;
 use simulators::target::{Options, RATE_REQUESTS_MAX, Target};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::load::{self, Until};
 use crate::process::{Peer, Product};
+use crate::{micros_each, middle};
 
 /// Calls in flight.
 const IN_FLIGHT: usize = 64;
@@ -58,11 +60,15 @@ pub(crate) fn measure(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Res
             product.push(other);
         }
     }
-    let (bare, product) = (median(&mut bare), median(&mut product));
+    let medians = |turns: Vec<(f64, f64)>| {
+        let (rates, costs) = turns.into_iter().unzip();
+        (middle(rates), middle(costs))
+    };
+    let (bare, product) = (medians(bare), medians(product));
     writeln!(out, "\ndeliver  {IN_FLIGHT} in flight, embedded, limit open, medians of {ROUNDS} turns")?;
-    writeln!(out, "         {:<14}{:>12}{:>9}", "", "events/s", "of bare")?;
-    for (name, rate) in [("bare loop", bare), ("events-proxy", product)] {
-        writeln!(out, "         {name:<14}{rate:>12.0}{:>9.2}", rate / bare)?;
+    writeln!(out, "         {:<14}{:>12}{:>9}{:>14}", "", "events/s", "of bare", "CPU µs/event")?;
+    for (name, (rate, cost)) in [("bare loop", bare), ("events-proxy", product)] {
+        writeln!(out, "         {name:<14}{rate:>12.0}{:>9.2}{cost:>14.1}", rate / bare.0)?;
     }
     Ok(())
 }
@@ -77,14 +83,18 @@ fn fill(data: &Path, round: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Delivers what is there, and tells how many events the target got per second between the first and the last twentieth.
-fn deliver(data: &Path, target: SocketAddr) -> anyhow::Result<f64> {
+/// Delivers what is there, and tells how many events the target got per second between the first and the last twentieth, and
+/// what CPU time each cost the product, in microseconds.
+fn deliver(data: &Path, target: SocketAddr) -> anyhow::Result<(f64, f64)> {
     let mut proxy = Proxy::start(data, target)?;
     let first = received(target)?;
     let began = reach(&mut proxy, target, first + EVENTS / 20)?;
+    let before = used(proxy.0.id())?.cpu;
     let ended = reach(&mut proxy, target, first + EVENTS - EVENTS / 20)?;
-    let events = f64::from(u32::try_from(ended.0 - began.0)?);
-    Ok(events / ended.1.duration_since(began.1).as_secs_f64())
+    let cpu = used(proxy.0.id())?.cpu - before;
+    let events = ended.0 - began.0;
+    let rate = f64::from(u32::try_from(events)?) / ended.1.duration_since(began.1).as_secs_f64();
+    Ok((rate, micros_each(cpu, events)))
 }
 
 /// Waits until the target has got so many requests; tells how many it has then, and when that was.
@@ -144,8 +154,9 @@ impl Drop for Proxy {
     }
 }
 
-/// Calls the target in a loop, and tells how often per second.
-fn call(target: SocketAddr, time: Duration) -> anyhow::Result<f64> {
+/// Calls the target in a loop, and tells how often per second, and what CPU time each call cost, in microseconds.
+fn call(target: SocketAddr, time: Duration) -> anyhow::Result<(f64, f64)> {
+    let before = used(std::process::id())?.cpu;
     chassis::tls::install();
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("make a runtime")?.block_on(async {
         let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).tcp_nodelay(true).build().context("make a client")?;
@@ -166,8 +177,9 @@ fn call(target: SocketAddr, time: Duration) -> anyhow::Result<f64> {
         for ended in calls.join_all().await {
             ended.context("call the target")?;
         }
-        let calls = f64::from(u32::try_from(answered.load(Ordering::Relaxed))?);
-        Ok(calls / began.elapsed().as_secs_f64())
+        let calls = answered.load(Ordering::Relaxed);
+        let rate = f64::from(u32::try_from(calls)?) / began.elapsed().as_secs_f64();
+        Ok((rate, micros_each(used(std::process::id())?.cpu - before, calls)))
     })
 }
 
@@ -184,10 +196,4 @@ fn mutation(began: Instant, number: u64) -> String {
         "operationName": "ProcessEvent",
     })
     .to_string()
-}
-
-/// The middle one of some values.
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }

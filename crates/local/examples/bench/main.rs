@@ -20,6 +20,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
+use chaos::process::used;
 
 use load::{Seen, Until};
 use process::{Peer, Product};
@@ -102,14 +103,19 @@ fn rates(out: &mut impl Write, directory: &Path, product: &Product, token: &str)
     let bare = Peer::start(&["serve-bare"])?;
     let log = directory.join("fsync").display().to_string();
     let fsync = Peer::start(&["serve-fsync", &log])?;
-    let servers: [(&str, SocketAddr); 3] =
-        [("bare handler", bare.address), ("with fsync", fsync.address), ("events-proxy", product.address)];
-    let (mut seen, mut sustained): ([Vec<Seen>; 3], Vec<f64>) = Default::default();
+    let servers: [(&str, SocketAddr, u32); 3] = [
+        ("bare handler", bare.address, bare.id()),
+        ("with fsync", fsync.address, fsync.id()),
+        ("events-proxy", product.address, product.id()),
+    ];
+    let (mut seen, mut costs, mut sustained): ([Vec<Seen>; 3], [Vec<f64>; 3], Vec<f64>) = Default::default();
     for round in 0..=ROUNDS {
-        for ((name, address), seen) in servers.iter().zip(&mut seen) {
+        for (((name, address, process), seen), costs) in servers.iter().zip(&mut seen).zip(&mut costs) {
             let turn = if round == 0 { Duration::from_secs(1) } else { TURN };
+            let before = used(*process)?.cpu;
             let one = load::run(*address, token, CONNECTIONS, (&format!("r{round}"), Until::Passed(turn)))?;
             anyhow::ensure!(one.other == 0, "{name} refused {} of {} events", one.other, one.accepted + one.other);
+            let cost = micros_each(used(*process)?.cpu - before, one.accepted);
             // Nobody shares the machine with what the product does later.
             let later = product.settle()?;
             if round > 0 {
@@ -117,18 +123,29 @@ fn rates(out: &mut impl Write, directory: &Path, product: &Product, token: &str)
                     sustained.push(one.rate() * one.ran.as_secs_f64() / (one.ran + later).as_secs_f64());
                 }
                 seen.push(one);
+                costs.push(cost);
             }
         }
     }
     writeln!(out, "\naccept   {CONNECTIONS} connections, ~300 B events, medians of {ROUNDS} turns of {} s", TURN.as_secs())?;
-    writeln!(out, "         {:<14}{:>12}{:>10}{:>10}{:>10}{:>9}", "", "events/s", "p50 ms", "p99 ms", "p99.9 ms", "of bare")?;
+    writeln!(
+        out,
+        "         {:<14}{:>12}{:>10}{:>10}{:>10}{:>9}{:>14}",
+        "", "events/s", "p50 ms", "p99 ms", "p99.9 ms", "of bare", "CPU µs/event"
+    )?;
     let medians = seen.map(|turns| [0, 500, 990, 999].map(|of| median(&turns, of)));
     let rate_of_bare = medians.first().map_or(1.0, |[rate, ..]| *rate);
-    for ((name, _), [rate, p50, p99, p999]) in servers.iter().zip(medians) {
-        writeln!(out, "         {name:<14}{rate:>12.0}{p50:>10.2}{p99:>10.2}{p999:>10.2}{:>9.2}", rate / rate_of_bare)?;
+    for (((name, ..), [rate, p50, p99, p999]), costs) in servers.iter().zip(medians).zip(costs) {
+        let (share, cost) = (rate / rate_of_bare, middle(costs));
+        writeln!(out, "         {name:<14}{rate:>12.0}{p50:>10.2}{p99:>10.2}{p999:>10.2}{share:>9.2}{cost:>14.1}")?;
     }
     writeln!(out, "         sustained, until all of it is on the topic and in the journal: {:.0} events/s", middle(sustained))?;
     Ok(())
+}
+
+/// The CPU time of one of so many events, in microseconds.
+fn micros_each(cpu: Duration, events: u64) -> f64 {
+    cpu.as_secs_f64() * 1e6 / f64::from(u32::try_from(events).unwrap_or(u32::MAX))
 }
 
 /// The median over all turns of a latency quantile in thousandths, or of the rate when that is 0.

@@ -40,6 +40,11 @@ impl Peer {
         let address = line.trim().parse().context("read a peer's address")?;
         Ok(Self { child, address })
     }
+
+    /// Its process' number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
 }
 
 impl Drop for Peer {
