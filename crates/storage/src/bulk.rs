@@ -7,9 +7,10 @@
 //! power of two: ten statements are prepared once, instead of hundreds again and again. A list that would be filled up with
 //! much goes in two statements or more.
 
+use std::iter;
 use std::sync::OnceLock;
 
-use sea_orm::{DbBackend, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 
 use crate::value::{CHUNK_ROWS_MAX, places};
 
@@ -21,14 +22,8 @@ const SMALL: usize = 16;
 /// How much of a list may be rows of nothing, as a divisor.
 const NOTHING: usize = 8;
 
-/// Takes those rows off a list that go in the next statement; `None` when there are no more.
-pub(crate) fn take<'a, T>(rows: &mut &'a [T]) -> Option<&'a [T]> {
-    let some = rows.split_off(..share(rows.len()))?;
-    (!some.is_empty()).then_some(some)
-}
-
 /// How many of so many rows go in the next statement.
-pub(crate) fn share(rows: usize) -> usize {
+fn share(rows: usize) -> usize {
     let most = rows.min(CHUNK_ROWS_MAX);
     let shape = most.next_power_of_two();
     if most <= SMALL || shape - most <= most / NOTHING { most } else { shape / 2 }
@@ -49,8 +44,41 @@ impl<const WIDTH: usize> Bulk<WIDTH> {
         Self { template, texts: [const { [const { OnceLock::new() }; SHAPES] }; 2] }
     }
 
+    /// Writes all of these rows, in as many statements as it takes.
+    pub(crate) async fn write(
+        &self,
+        database: &impl ConnectionTrait,
+        rows: impl ExactSizeIterator<Item = [Value; WIDTH]>,
+    ) -> Result<(), DbErr> {
+        for statement in self.statements(database.get_database_backend(), rows) {
+            database.execute_raw(statement).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads what the database says of all of these rows, in as many statements as it takes.
+    pub(crate) async fn read(
+        &self,
+        database: &impl ConnectionTrait,
+        rows: impl ExactSizeIterator<Item = [Value; WIDTH]>,
+    ) -> Result<Vec<QueryResult>, DbErr> {
+        let mut told = Vec::new();
+        for statement in self.statements(database.get_database_backend(), rows) {
+            told.extend(database.query_all_raw(statement).await?);
+        }
+        Ok(told)
+    }
+
+    /// The statements over these rows.
+    fn statements(&self, backend: DbBackend, mut rows: impl ExactSizeIterator<Item = [Value; WIDTH]>) -> impl Iterator<Item = Statement> {
+        iter::from_fn(move || {
+            let next = share(rows.len());
+            (next > 0).then(|| self.over(backend, rows.by_ref().take(next)))
+        })
+    }
+
     /// The statement over these rows: at least one, and at most [`CHUNK_ROWS_MAX`].
-    pub(crate) fn over(&self, backend: DbBackend, rows: impl ExactSizeIterator<Item = [Value; WIDTH]>) -> Statement {
+    fn over(&self, backend: DbBackend, rows: impl ExactSizeIterator<Item = [Value; WIDTH]>) -> Statement {
         let shape = rows.len().next_power_of_two();
         let mut values: Vec<Value> = Vec::with_capacity(shape * WIDTH);
         rows.for_each(|row| values.extend(row));

@@ -7,7 +7,7 @@ use events_proxy_core::{Attempt, Moment};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
 
-use crate::bulk::{Bulk, take};
+use crate::bulk::Bulk;
 use crate::commit::{Settled, Undecodable};
 use crate::entity::parked::{ActiveModel, Column, Entity, Model};
 use crate::lease::statement;
@@ -148,17 +148,14 @@ pub(crate) async fn put(database: &impl ConnectionTrait, rows: Vec<ActiveModel>)
 
 /// Removes what is parked at these places: partition and offset. Where nothing is parked, as mostly, that is all that is asked.
 pub(crate) async fn release(database: &impl ConnectionTrait, topic: &str, places: Vec<(i64, i64)>) -> Result<(), DbErr> {
-    let backend = database.get_database_backend();
-    let any = statement(backend, "SELECT 1 FROM parked WHERE topic = $1 LIMIT 1", vec![topic.into()]);
-    if places.is_empty() || database.query_one_raw(any).await?.is_none() {
+    if places.is_empty() {
         return Ok(());
     }
-    let mut places = places.as_slice();
-    while let Some(some) = take(&mut places) {
-        let listed = some.iter().map(|(partition, offset)| [topic.into(), (*partition).into(), (*offset).into()]);
-        database.execute_raw(RELEASE.over(backend, listed)).await?;
+    let any = statement(database.get_database_backend(), "SELECT 1 FROM parked WHERE topic = $1 LIMIT 1", vec![topic.into()]);
+    if database.query_one_raw(any).await?.is_none() {
+        return Ok(());
     }
-    Ok(())
+    RELEASE.write(database, places.into_iter().map(|(partition, offset)| [topic.into(), partition.into(), offset.into()])).await
 }
 
 /// The columns of a parked event.

@@ -9,7 +9,7 @@ use events_proxy_core::{DeadReason, State};
 use sea_orm::{ConnectionTrait, DbErr, Value};
 
 use super::PublishedRow;
-use crate::bulk::{Bulk, share, take};
+use crate::bulk::Bulk;
 use crate::commit::{End, Settled, Undecodable};
 use crate::lease::statement;
 use crate::value::{CHUNK_ROWS_MAX, attempts, bigint, day, places, text};
@@ -56,7 +56,7 @@ pub(super) async fn published(database: &impl ConnectionTrait, rows: &[Published
         // An event that is on the topic twice was published when it was first.
         news.entry((text(row.source_id.as_str()), text(row.event_id.as_str()), day(row.received_at))).or_insert(row);
     }
-    write(database, &PUBLISHED, news.into_iter().map(published_row)).await
+    PUBLISHED.write(database, news.into_iter().map(published_row)).await
 }
 
 /// Tells of settled events.
@@ -68,7 +68,7 @@ pub(crate) async fn settled(database: &impl ConnectionTrait, rows: &[&Settled]) 
             *first = row;
         }
     }
-    write(database, &SETTLED, news.into_iter().map(settled_row)).await
+    SETTLED.write(database, news.into_iter().map(settled_row)).await
 }
 
 /// Buries parked events whose parked rows do not read. Who they are only their places tell, and no index has these: one look for all.
@@ -93,14 +93,12 @@ pub(crate) async fn broken(database: &impl ConnectionTrait, records: &[&Undecoda
 
 /// The state ranks of those of the keyed events that the journal has as parked or ended.
 pub(crate) async fn ranks(database: &impl ConnectionTrait, keys: &[Key]) -> Result<HashMap<Key, i16>, DbErr> {
-    let (mut ranks, mut keys) = (HashMap::new(), keys);
-    while let Some(some) = take(&mut keys) {
-        let wanted = some.iter().map(|(source, event)| [source.as_str().into(), event.as_str().into()]);
-        for row in database.query_all_raw(RANKS.over(database.get_database_backend(), wanted)).await? {
-            let rank = ranks.entry((row.try_get_by_index(0)?, row.try_get_by_index(1)?)).or_default();
-            // An event that a source sent again on another day has a row for each.
-            *rank = std::cmp::max(row.try_get_by_index(2)?, *rank);
-        }
+    let mut ranks = HashMap::new();
+    let wanted = keys.iter().map(|(source, event)| [source.as_str().into(), event.as_str().into()]);
+    for row in RANKS.read(database, wanted).await? {
+        let rank = ranks.entry((row.try_get_by_index(0)?, row.try_get_by_index(1)?)).or_default();
+        // An event that a source sent again on another day has a row for each.
+        *rank = std::cmp::max(row.try_get_by_index(2)?, *rank);
     }
     Ok(ranks)
 }
@@ -111,20 +109,6 @@ fn precedence(row: &Settled) -> (State, i64) {
         End::Parked { .. } => (State::Parked, row.settled_at.as_micros()),
         End::Delivered | End::Dead { .. } => (row.end.state(), 0),
     }
-}
-
-/// Writes rows, statement by statement.
-async fn write<const WIDTH: usize>(
-    database: &impl ConnectionTrait,
-    statement: &Bulk<WIDTH>,
-    mut rows: impl ExactSizeIterator<Item = [Value; WIDTH]>,
-) -> Result<(), DbErr> {
-    while rows.len() > 0 {
-        let next = share(rows.len());
-        let some: Vec<_> = rows.by_ref().take(next).collect();
-        database.execute_raw(statement.over(database.get_database_backend(), some.into_iter())).await?;
-    }
-    Ok(())
 }
 
 /// The values of a published event.
