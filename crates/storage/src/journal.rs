@@ -203,12 +203,7 @@ impl Store {
                 .order_by(Column::EventId, Order::Asc)
                 .limit(u64::from(limit) + 1);
             let models = self.answer(select.all(self.reader())).await?;
-            let mut rows = models.into_iter().map(JournalRow::read).collect::<Result<Vec<_>, _>>()?;
-            // The row beyond the limit is not shown; it only says that there is a next page.
-            let more = rows.len() > usize::try_from(limit).unwrap_or(usize::MAX);
-            if more {
-                rows.pop();
-            }
+            let (rows, more) = page(models, limit)?;
             let next = rows.last().filter(|_| more).map(|row| Cursor { received_at: row.received_at, event_id: row.event_id.clone() });
             Ok(Page { rows, next })
         })
@@ -229,6 +224,17 @@ impl Store {
             Ok(counts)
         })
     }
+}
+
+/// Reads a page of so many rows out of what may be one more, and tells whether that one is there: it only says that there is a
+/// next page.
+pub(crate) fn page(models: Vec<Model>, limit: u32) -> Result<(Vec<JournalRow>, bool), Error> {
+    let mut rows = models.into_iter().map(JournalRow::read).collect::<Result<Vec<_>, _>>()?;
+    let more = rows.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+    if more {
+        rows.pop();
+    }
+    Ok((rows, more))
 }
 
 impl Transact for [PublishedRow] {

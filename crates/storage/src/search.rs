@@ -11,7 +11,7 @@ use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::entity::{dead, journal, parked};
-use crate::journal::{JournalRow, PAGE_ROWS_MAX};
+use crate::journal::{JournalRow, PAGE_ROWS_MAX, page};
 use crate::value::{Columns, bigint, text};
 use crate::{Answer, Error, Store};
 
@@ -114,12 +114,7 @@ impl Store {
                 .order_by(Column::EventId, Order::Asc)
                 .limit(u64::from(limit) + 1);
             let models = self.answer(select.all(self.reader())).await?;
-            let mut rows = models.into_iter().map(JournalRow::read).collect::<Result<Vec<_>, _>>()?;
-            // The row beyond the limit is not shown; it only says that there is a next page.
-            let more = rows.len() > usize::try_from(limit).unwrap_or(usize::MAX);
-            if more {
-                rows.pop();
-            }
+            let (rows, more) = page(models, limit)?;
             let next = rows.last().filter(|_| more).map(|row| Place {
                 received_at: row.received_at,
                 source_id: row.source_id.clone(),
