@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use crate::load::{self, Seen, Until};
 use crate::process::{Peer, Product};
-use crate::{CONNECTIONS, median, middle};
+use crate::{CONNECTIONS, median, micros_each, middle};
 
 /// How long each turn is.
 const TURN: Duration = Duration::from_secs(3);
@@ -46,7 +46,7 @@ pub(crate) fn measure(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Res
             let before = product.used()?.cpu;
             let turn = load::run(product.address, &token, CONNECTIONS, ("one", Until::Passed(TURN)))?;
             product.settle()?;
-            cost.push((product.used()?.cpu - before).as_secs_f64() / f64::from(u32::try_from(turn.accepted)?));
+            cost.push(micros_each(product.used()?.cpu - before, turn.accepted));
             seen.push(turn);
             if *name == "all" {
                 for (count, outcome) in spans.iter_mut().zip(["exported", "dropped"]) {
