@@ -76,6 +76,10 @@ impl Medium for HeldFile {
         drop(self.1.0.gate.lock());
         self.0.sync()
     }
+
+    fn cut(&self, len: u64) -> io::Result<()> {
+        self.0.cut(len)
+    }
 }
 
 impl Held {
@@ -226,8 +230,8 @@ async fn the_bytes_of_a_record_are_shown_as_they_stand_whatever_became_of_them()
         assert_eq!(log.raw(u64::from(label)).await, Some(written(label)), "{label}");
     }
     let path = dir.path().join("00000000000000000000.log");
-    let mut bytes = fs::read(&path).unwrap();
-    *bytes.last_mut().unwrap() ^= 1;
+    let (mut bytes, last) = (fs::read(&path).unwrap(), usize::try_from(log.bytes()).unwrap() - 1);
+    bytes[last] ^= 1;
     fs::write(&path, &bytes).unwrap();
     let mut rotten = written(4);
     *rotten.last_mut().unwrap() ^= 1;

@@ -27,6 +27,9 @@ pub(super) trait Medium: Send + Debug {
 
     /// Keeps what was written.
     fn sync(&self) -> io::Result<()>;
+
+    /// Gives back what lies behind a length.
+    fn cut(&self, len: u64) -> io::Result<()>;
 }
 
 /// The file system of this machine.
@@ -63,6 +66,10 @@ impl Medium for File {
 
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn cut(&self, len: u64) -> io::Result<()> {
+        self.set_len(len)
     }
 }
 

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{CursorError, FileError};
 use super::frame::{self, FRAME_BYTES, HEADER_BYTES, Header, split_frame, wide};
-use super::recovery::{find_header, list};
+use super::recovery::{find_header, list, written};
 use super::segment::Segment;
 use super::{Cursor, Log};
 use crate::Received;
@@ -57,7 +57,7 @@ pub struct Segmented {
     pub path: PathBuf,
     /// The offset of its first record.
     pub base: u64,
-    /// Its size.
+    /// Its size, with the room behind the last batch.
     pub bytes: u64,
     /// The first offset of the next file; none for the last one.
     until: Option<u64>,
@@ -109,7 +109,8 @@ pub fn is_in_use(dir: &Path) -> bool {
 pub fn walk(file: &Segmented, show: &mut dyn FnMut(Finding)) -> Result<(), FileError> {
     let path = &file.path;
     let opened = File::open(path).map_err(FileError::at("open", path))?;
-    Walk { file: &opened, of: file, position: 0, next: file.base }.run(show).map_err(FileError::at("read", path))
+    let written = written(&opened, file.bytes).map_err(FileError::at("read", path))?;
+    Walk { file: &opened, of: file, written, position: 0, next: file.base }.run(show).map_err(FileError::at("read", path))
 }
 
 /// Opens an empty log in a directory that must not hold one yet.
@@ -131,6 +132,8 @@ struct Walk<'a> {
     file: &'a File,
     /// What is known of it.
     of: &'a Segmented,
+    /// Where nothing but zeros follow: room that was made ahead.
+    written: u64,
     /// Where the next batch is expected.
     position: u64,
     /// The offset that is expected.
@@ -140,14 +143,14 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Walks to the end.
     fn run(mut self, show: &mut dyn FnMut(Finding)) -> io::Result<()> {
-        while self.position < self.of.bytes && self.of.until != Some(self.next) {
+        while self.position < self.written && self.of.until != Some(self.next) {
             let Some(header) = self.header()? else {
                 self.pass(show)?;
                 continue;
             };
             let mut body = vec![0; usize::try_from(header.len).unwrap_or(usize::MAX)];
             self.file.read_exact_at(&mut body, self.position + wide(HEADER_BYTES))?;
-            let last = self.position + header.batch_bytes() == self.of.bytes && self.of.until.is_none();
+            let last = self.position + header.batch_bytes() >= self.written && self.of.until.is_none();
             if last && !header.covers(&body) {
                 show(Finding::Torn { bytes: header.batch_bytes() });
             } else {
@@ -184,7 +187,7 @@ impl Walk<'_> {
             None => {
                 self.position = self.of.bytes;
                 match self.of.until {
-                    None => show(Finding::Torn { bytes: self.of.bytes - from }),
+                    None => show(Finding::Torn { bytes: self.written - from }),
                     Some(until) => {
                         show(Finding::Hole { position: from, bytes: self.of.bytes - from, offsets: (self.next, until) });
                         self.next = until;

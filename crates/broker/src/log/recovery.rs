@@ -2,13 +2,13 @@
 //!
 //! A batch is fsynced before the next is written, so only the last batch of the last file can be half there: the
 //! torn tail, which nobody was promised, and which is cut off. Everything else that does not read is damage to
-//! records that were acknowledged, and stops the opening.
+//! records that were acknowledged, and stops the opening. Zeros at a file's end are room that was made ahead: nothing.
 //!
 //! ```text
 //! last file      good | good | bad              torn tail: cut
 //! last file      good | bad  | …a later batch   damage
 //! earlier file   good | bad  |                  damage
-//! earlier file   good | good | anything         fine, if the next file's name goes on: a failed write's leftovers
+//! earlier file   good | good | anything         fine, if the next file's name goes on: room, or a failed write's leftovers
 //! ```
 
 use std::collections::VecDeque;
@@ -65,7 +65,7 @@ pub(super) fn recover(dir: &Path, disk: &dyn Disk) -> Result<Recovered, OpenErro
         let path = Segment::path(dir, 0);
         let medium = disk.create(&path).map_err(FileError::at("create", &path)).map_err(OpenError::File)?;
         held.push_back(Segment::empty(0));
-        Active { medium, base: 0, len: 0 }
+        Active { medium, base: 0, len: 0, room: 0 }
     };
     Ok(Recovered { segments: Segments::new(held), active, next, torn_bytes })
 }
@@ -80,7 +80,7 @@ fn resume(path: &Path, segment: &Segment, disk: &dyn Disk) -> io::Result<Active>
     File::open(path)?.read_exact_at(&mut last, segment.last)?;
     medium.write(&last, segment.last)?;
     medium.sync()?;
-    Ok(Active { medium, base: segment.base, len: segment.len })
+    Ok(Active { medium, base: segment.base, len: segment.len, room: segment.len })
 }
 
 /// How far recovery is, told once a second, so that a start that takes long does not look dead.
@@ -132,6 +132,8 @@ struct Scan {
     file: BufReader<File>,
     /// Its size.
     size: u64,
+    /// Where nothing but zeros follow.
+    written: u64,
     /// The first offset of the next file, if there is one: where this one must reach.
     until: Option<u64>,
     /// What was good so far.
@@ -144,7 +146,7 @@ struct Scan {
 enum Found {
     /// A whole batch.
     Batch(Header),
-    /// The end of the file.
+    /// The end of what was written.
     End,
     /// Something else; a header that reads tells how much of it there should be.
     Bad(Option<Header>),
@@ -156,10 +158,11 @@ impl Scan {
         let open = || -> io::Result<_> {
             let file = File::open(&path)?;
             let size = file.metadata()?.len();
-            Ok((BufReader::with_capacity(READ_BYTES, file), size))
+            let written = written(&file, size)?;
+            Ok((BufReader::with_capacity(READ_BYTES, file), size, written))
         };
-        let (file, size) = open().map_err(FileError::at("open", &path)).map_err(OpenError::File)?;
-        Ok(Self { path, file, size, until, segment: Segment::empty(base), next: base })
+        let (file, size, written) = open().map_err(FileError::at("open", &path)).map_err(OpenError::File)?;
+        Ok(Self { path, file, size, written, until, segment: Segment::empty(base), next: base })
     }
 
     /// Walks to the end; answers the segment with the offset after it, and the size of a torn tail.
@@ -184,10 +187,11 @@ impl Scan {
 
     /// Reads what stands behind the good batches.
     fn step(&mut self, body: &mut Vec<u8>) -> io::Result<Found> {
-        let left = self.size - self.segment.len;
-        if left == 0 {
+        // A batch may end in zeros, and is read as far as the file goes; none begins with them.
+        if self.segment.len >= self.written {
             return Ok(Found::End);
         }
+        let left = self.size - self.segment.len;
         if left < wide(HEADER_BYTES) {
             return Ok(Found::Bad(None));
         }
@@ -206,7 +210,7 @@ impl Scan {
 
     /// Tells a torn tail from damage.
     fn judge(self, header: Option<Header>) -> Result<((Segment, u64), u64), OpenError> {
-        let goes_on = |header: Header| self.segment.len + header.batch_bytes() < self.size;
+        let goes_on = |header: Header| self.segment.len + header.batch_bytes() < self.written;
         let later = match header {
             // Batches between are missing, or this is another log's file.
             Some(header) if header.base != self.next => Some(header.base),
@@ -220,7 +224,7 @@ impl Scan {
         if later.is_some() || self.until.is_some() {
             return Err(self.damaged(later));
         }
-        let torn = self.size - self.segment.len;
+        let torn = self.written - self.segment.len;
         Ok(((self.segment, self.next), torn))
     }
 
@@ -234,6 +238,22 @@ impl Scan {
     fn failed(&self, error: io::Error) -> OpenError {
         OpenError::File(FileError::at("read", &self.path)(error))
     }
+}
+
+/// Where nothing but zeros follow in a file of that size.
+pub(super) fn written(file: &File, size: u64) -> io::Result<u64> {
+    let (mut end, mut chunk) = (size, vec![0; READ_BYTES]);
+    while end > 0 {
+        let len = usize::try_from(end).map_or(READ_BYTES, |end| end.min(READ_BYTES));
+        let from = end - wide(len);
+        let Some(read) = chunk.get_mut(..len) else { break };
+        file.read_exact_at(read, from)?;
+        if let Some(last) = read.iter().rposition(|byte| *byte != 0) {
+            return Ok(from + wide(last) + 1);
+        }
+        end = from;
+    }
+    Ok(0)
 }
 
 /// Looks from a position on for the header of a batch that begins behind an offset; answers it with its position.

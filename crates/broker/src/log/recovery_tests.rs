@@ -87,6 +87,11 @@ impl Closed {
     }
 }
 
+/// What a file holds that has room ahead, which nobody gave back.
+fn with_room(bytes: &[u8], room: usize) -> Vec<u8> {
+    [bytes, &vec![0; room]].concat()
+}
+
 fn flip(path: &Path, byte: usize) {
     let mut bytes = fs::read(path).unwrap();
     bytes[byte] ^= 0x10;
@@ -100,12 +105,14 @@ fn a_last_batch_cut_at_any_byte_is_dropped_whole_and_nothing_else() {
     let bytes = fs::read(&path).unwrap();
     let places = closed.places();
     assert_eq!(places.last(), Some(&bytes.len()));
-    for cut in places[2]..bytes.len() {
-        fs::write(&path, &bytes[..cut]).unwrap();
-        let log = closed.open().unwrap();
-        assert_eq!(log.recovery(), Recovery { records: 3, torn_bytes: (cut - places[2]) as u64 });
-        drop(log);
-        assert_eq!(closed.read(), closed.acknowledged(2), "cut at {cut}");
+    for (cut, room) in (places[2]..bytes.len()).flat_map(|cut| [(cut, 0), (cut, 1_000)]) {
+        fs::write(&path, with_room(&bytes[..cut], room)).unwrap();
+        // Zeros that are missing where zeros follow are not missing.
+        let whole = room > 0 && bytes[cut..].iter().all(|byte| *byte == 0);
+        let torn = bytes[places[2]..cut].iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
+        let expected = if whole { Recovery { records: 6, torn_bytes: 0 } } else { Recovery { records: 3, torn_bytes: torn } };
+        assert_eq!(closed.open().unwrap().recovery(), expected, "cut at {cut}, with room of {room}");
+        assert_eq!(closed.read(), closed.acknowledged(if whole { 3 } else { 2 }), "cut at {cut}, with room of {room}");
     }
 }
 
@@ -127,8 +134,9 @@ fn a_last_batch_of_which_blocks_never_reached_the_disk_is_dropped() {
 fn any_flipped_byte_before_the_last_batch_refuses_to_open_and_says_where() {
     let closed = Closed::write(1 << 20, &[(2, 5), (3, 5), (1, 5)]);
     let path = closed.files()[0].clone();
-    let places = closed.places();
-    for byte in 0..places[2] {
+    let (places, exact) = (closed.places(), fs::read(closed.files().remove(0)).unwrap());
+    for (byte, room) in (0..places[2]).flat_map(|byte| [(byte, 0), (byte, 1_000)]) {
+        fs::write(&path, with_room(&exact, room)).unwrap();
         flip(&path, byte);
         let (start, count) = if byte < places[1] { (places[0], 2) } else { (places[1], 3) };
         match closed.open() {
@@ -140,6 +148,36 @@ fn any_flipped_byte_before_the_last_batch_refuses_to_open_and_says_where() {
         flip(&path, byte);
     }
     assert_eq!(closed.read(), closed.acknowledged(3));
+}
+
+#[test]
+fn a_flipped_byte_of_the_last_batch_tears_it_whether_room_follows_or_not() {
+    let closed = Closed::write(1 << 20, &[(2, 5), (3, 5)]);
+    let path = closed.files()[0].clone();
+    let (places, exact) = (closed.places(), fs::read(closed.files().remove(0)).unwrap());
+    for (byte, room) in (places[1]..places[2]).flat_map(|byte| [(byte, 0), (byte, 1_000)]) {
+        fs::write(&path, with_room(&exact, room)).unwrap();
+        flip(&path, byte);
+        assert_eq!(closed.read(), closed.acknowledged(1), "byte {byte} was flipped, with room of {room}");
+    }
+}
+
+#[test]
+fn room_that_nobody_gave_back_is_nothing_and_is_written_into() {
+    let closed = Closed::write(1 << 20, &[(2, 5), (3, 0)]);
+    let path = closed.files()[0].clone();
+    let exact = fs::read(&path).unwrap();
+    assert_eq!(exact.last(), Some(&0), "a batch may end in zeros itself");
+    for room in [1, HEADER_BYTES - 1, HEADER_BYTES, 1_000, 600_000] {
+        fs::write(&path, with_room(&exact, room)).unwrap();
+        assert_eq!(walked(&closed), ((0..5).collect(), Vec::new(), 0, 0), "{room}");
+        let log = closed.open().unwrap();
+        assert_eq!(log.recovery(), Recovery { records: 5, torn_bytes: 0 }, "{room}");
+        drop(log);
+        assert_eq!(closed.read(), closed.acknowledged(2), "{room}");
+    }
+    fs::write(&path, vec![0; 1_000]).unwrap();
+    assert_eq!(closed.read(), [], "the room of a file whose first batch never came");
 }
 
 #[test]
@@ -207,12 +245,12 @@ proptest! {
     fn after_any_cut_of_the_last_file_whole_batches_are_left(
         shapes in proptest::collection::vec((1_usize..6, 0_usize..400), 1..14),
         segment_bytes in 200_u64..4_000,
-        cut in any::<prop::sample::Index>(),
+        (cut, room) in (any::<prop::sample::Index>(), prop_oneof![Just(0), 1_usize..2_000]),
     ) {
         let closed = Closed::write(segment_bytes, &shapes);
         let path = closed.files().pop().unwrap();
         let bytes = fs::read(&path).unwrap();
-        fs::write(&path, &bytes[..cut.index(bytes.len() + 1)]).unwrap();
+        fs::write(&path, with_room(&bytes[..cut.index(bytes.len() + 1)], room)).unwrap();
         let records = closed.read();
         let whole = (0..=shapes.len()).find(|batches| closed.acknowledged(*batches) == records);
         prop_assert!(whole.is_some(), "{} records are no number of whole batches", records.len());
@@ -223,11 +261,14 @@ proptest! {
         shapes in proptest::collection::vec((1_usize..6, 0_usize..400), 1..14),
         segment_bytes in 200_u64..4_000,
         (file, byte) in any::<(prop::sample::Index, prop::sample::Index)>(),
+        room in prop_oneof![Just(0), 1_usize..2_000],
     ) {
         let closed = Closed::write(segment_bytes, &shapes);
         let files = closed.files();
         let path = &files[file.index(files.len())];
-        flip(path, byte.index(fs::read(path).unwrap().len()));
+        let exact = fs::read(path).unwrap();
+        fs::write(path, with_room(&exact, room)).unwrap();
+        flip(path, byte.index(exact.len()));
         match closed.open() {
             Err(OpenError::Damaged { file, .. }) => prop_assert_eq!(&file, path),
             Err(other) => prop_assert!(false, "{}", other),
@@ -256,7 +297,9 @@ fn a_walk_reads_on_behind_any_damage_and_accounts_for_every_record() {
     let closed = Closed::write(900, &[(2, 100), (3, 100), (1, 100), (4, 100), (2, 100)]);
     assert!(closed.files().len() > 1);
     for path in closed.files() {
-        for byte in 0..fs::read(&path).unwrap().len() {
+        let exact = fs::read(&path).unwrap();
+        fs::write(&path, with_room(&exact, 500)).unwrap();
+        for byte in 0..exact.len() {
             flip(&path, byte);
             let (good, bad, lost, torn) = walked(&closed);
             flip(&path, byte);
@@ -314,7 +357,8 @@ fn a_walk_tells_damage_from_a_torn_tail_and_where_it_lies() {
         (1, 40, "0, 1, unreadable 2, 3"),
         (1, 5, "0, 1, hole at 0 of 88 for 2..3, 3"),
         (1, 88 + 40, "0, 1, 2, torn 88"),
-        (1, 88 + 5, "0, 1, 2, torn 88"),
+        // Of bytes in which nothing reads, zeros at the end are taken for room.
+        (1, 88 + 5, "0, 1, 2, torn 87"),
     ] {
         flip(&files[file], byte);
         assert_eq!(shown(&closed), expected, "byte {byte} of file {file} is flipped");
@@ -325,7 +369,7 @@ fn a_walk_tells_damage_from_a_torn_tail_and_where_it_lies() {
         (0, 88 + 10, "0, hole at 88 of 10 for 1..2, 2, 3"),
         (0, 88 + 24, "0, hole at 88 of 24 for 1..2, 2, 3"),
         (1, 88, "0, 1, 2"),
-        (1, 88 + 10, "0, 1, 2, torn 10"),
+        (1, 88 + 10, "0, 1, 2, torn 9"),
         (1, 88 + 30, "0, 1, 2, torn 30"),
     ] {
         let whole = fs::read(&files[file]).unwrap();

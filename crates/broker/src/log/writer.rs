@@ -1,6 +1,8 @@
 //! The one thread that writes a log: it takes all appends that wait, writes them as one batch, fsyncs, answers.
 //!
 //! While one fsync runs, the next batch gathers in the queue: the slower the disk, the larger the batches.
+//! Behind a batch the file has room, written with zeros ahead: an fsync within it has no new size and no new blocks to
+//! note, which the file system would do by a transaction of its own. A file that is done with gives its room back.
 //!
 //! After an error nothing is known about what the file holds behind its last fsynced batch, and a second fsync could
 //! claim what is not true. So the descriptor is closed for good, everyone who waited is told, and the next append
@@ -23,6 +25,8 @@ use super::frame::{BODY_BYTES_MAX, HEADER_BYTES, Header, wide};
 use super::segment::Segment;
 use super::{Options, Shared};
 
+/// How much room is made ahead: few batches pay for it, and what it takes of the disk is little.
+pub(super) const ROOM_BYTES: u64 = 256 << 10;
 /// How many appends are taken from the queue at once.
 const TAKE_MAX: usize = 1_024;
 /// For how long, and for how many bytes, what is known of the free space holds.
@@ -48,6 +52,15 @@ pub(super) struct Active {
     pub(super) base: u64,
     /// How many of its bytes are durable batches.
     pub(super) len: u64,
+    /// Where the room behind them ends.
+    pub(super) room: u64,
+}
+
+impl Active {
+    /// Ends the file behind its last batch. Room that stays harms nobody: recovery knows it.
+    fn give_back(self) {
+        drop(self.medium.cut(self.len));
+    }
 }
 
 /// What is known of the file system's free space.
@@ -126,6 +139,9 @@ impl Writer {
             self.shared.busy_micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
             std::thread::sleep(self.options.gather.saturating_sub(took));
         }
+        if let Some(active) = self.active {
+            active.give_back();
+        }
     }
 
     /// Fills a batch; refuses what would make the log larger than it may be, or its file system fuller.
@@ -180,7 +196,11 @@ impl Writer {
         let bytes = wide(batch.bytes.len());
         let mut active = match self.active.take() {
             Some(active) if active.len == 0 || active.len + bytes <= self.options.segment_bytes => active,
-            Some(_) | None => self.begin()?,
+            Some(full) => {
+                full.give_back();
+                self.begin()?
+            }
+            None => self.begin()?,
         };
         let path = Segment::path(&self.shared.dir, active.base);
         let len = u32::try_from(batch.bytes.len() - HEADER_BYTES).expect("invariant: a batch is no larger than BODY_BYTES_MAX");
@@ -188,14 +208,28 @@ impl Writer {
         batch.bytes.splice(..HEADER_BYTES, header).for_each(drop);
         // An error from here on drops the descriptor: see above.
         active.medium.write(&batch.bytes, active.len).map_err(FileError::at("write", &path))?;
+        self.space.written += bytes + self.make_room(&mut active, bytes);
         active.medium.sync().map_err(FileError::at("sync", &path))?;
         self.shared.segments().grow(self.next, bytes);
         active.len += bytes;
-        self.space.written += bytes;
         self.active = Some(active);
         self.next += u64::from(batch.count);
         self.shared.end.send_replace(self.next);
         Ok(())
+    }
+
+    /// Makes room behind a batch of so many bytes, if it used up what there was; tells how much.
+    fn make_room(&self, active: &mut Active, bytes: u64) -> u64 {
+        let end = active.len + bytes;
+        if end <= active.room {
+            return 0;
+        }
+        let room = end.next_multiple_of(ROOM_BYTES).min(self.options.segment_bytes).saturating_sub(end);
+        let zeros = vec![0; usize::try_from(room).expect("invariant: no more than ROOM_BYTES")];
+        // A disk that has none left still has the batch, and the next one will tell.
+        let made = active.medium.write(&zeros, end).map_or(0, |()| room);
+        active.room = end + made;
+        made
     }
 
     /// Begins a file at the offset that comes next. A file of that name holds nothing that was acknowledged, and is replaced.
@@ -203,7 +237,7 @@ impl Writer {
         let path = Segment::path(&self.shared.dir, self.next);
         let medium = self.disk.create(&path).map_err(FileError::at("create", &path))?;
         self.shared.segments().begin(self.next);
-        Ok(Active { medium, base: self.next, len: 0 })
+        Ok(Active { medium, base: self.next, len: 0, room: 0 })
     }
 }
 

@@ -11,6 +11,8 @@ use tokio::task::JoinSet;
 
 use crate::FetchLimit;
 use crate::log::disk::{Disk, Local, Medium};
+use crate::log::segment::Segment;
+use crate::log::writer::ROOM_BYTES;
 use crate::log::{AppendError, Log, OpenError, Options};
 
 /// What goes wrong next; each fault happens once.
@@ -19,6 +21,10 @@ struct Faults {
     create: AtomicBool,
     write: AtomicBool,
     sync: AtomicBool,
+    /// There is no room behind a batch.
+    room: AtomicBool,
+    /// The file system is read-only, until this is false again.
+    read_only: AtomicBool,
     /// The free space, if it is not the real one.
     free: Mutex<Option<u64>>,
     /// How often a file was fsynced after a write.
@@ -40,6 +46,9 @@ struct FaultyFile {
 
 impl Disk for FaultyDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn Medium>> {
+        if self.0.read_only.load(SeqCst) {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
         if self.0.create.swap(false, SeqCst) {
             return Err(io::ErrorKind::StorageFull.into());
         }
@@ -65,9 +74,15 @@ impl FaultyFile {
 impl Medium for FaultyFile {
     fn write(&self, bytes: &[u8], position: u64) -> io::Result<()> {
         assert!(!self.spent.load(SeqCst), "a descriptor that failed was used again");
+        if self.faults.read_only.load(SeqCst) {
+            return self.spend(io::ErrorKind::ReadOnlyFilesystem);
+        }
         if self.faults.write.swap(false, SeqCst) {
             self.file.write(&bytes[..bytes.len() / 2], position)?;
             return self.spend(io::ErrorKind::StorageFull);
+        }
+        if bytes.first() == Some(&0) && self.faults.room.swap(false, SeqCst) {
+            return Err(io::ErrorKind::StorageFull.into());
         }
         self.file.write(bytes, position)
     }
@@ -80,6 +95,10 @@ impl Medium for FaultyFile {
             return self.spend(io::ErrorKind::Other);
         }
         self.file.sync()
+    }
+
+    fn cut(&self, len: u64) -> io::Result<()> {
+        self.file.cut(len)
     }
 }
 
@@ -128,6 +147,32 @@ async fn after_a_failed_fsync_or_write_the_log_goes_on_in_a_fresh_file() {
 }
 
 #[tokio::test]
+async fn room_is_made_ahead_up_to_the_size_of_a_file_and_given_back_at_the_end() {
+    let (dir, segment_bytes) = (tempfile::tempdir().unwrap(), ROOM_BYTES * 2 + 5_000);
+    let file = Segment::path(dir.path(), 0);
+    let size = || std::fs::metadata(&file).unwrap().len();
+    let (log, _) = open(dir.path(), &Options { segment_bytes, ..Options::default() });
+    let large = || Record { payload: vec![b'.'; 100_000], ..Record::default() };
+    assert_eq!(size(), 0);
+    for expected in [1, 1, 2].map(|rooms| rooms * ROOM_BYTES) {
+        log.append([large()]).await.unwrap();
+        assert_eq!(size(), expected);
+    }
+    log.append([large(), large()]).await.unwrap();
+    log.append([Record { payload: vec![b'.'; 25_000], ..Record::default() }]).await.unwrap();
+    assert_eq!(size(), segment_bytes);
+    let written = log.bytes();
+    drop(log);
+    assert_eq!(size(), written);
+    let (log, faults) = open(dir.path(), &Options::default());
+    faults.room.store(true, SeqCst);
+    assert_eq!(log.append([record("without room")]).await.unwrap(), 6);
+    assert_eq!(size(), log.bytes());
+    assert_eq!(log.append([record("with room")]).await.unwrap(), 7);
+    assert!(size() > log.bytes());
+}
+
+#[tokio::test]
 async fn a_failed_append_may_be_there_after_reopening_but_never_in_part() {
     let dir = tempfile::tempdir().unwrap();
     let (log, faults) = open(dir.path(), &Options::default());
@@ -156,6 +201,23 @@ async fn without_a_fresh_file_appends_fail_until_there_is_one() {
     }
     assert_eq!(log.append([record("b")]).await.unwrap(), 1);
     assert_eq!(keys(&log).await, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn a_file_system_that_turns_read_only_refuses_until_it_is_writable_again_and_still_reads() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, faults) = open(dir.path(), &Options::default());
+    log.append([record("a")]).await.unwrap();
+    faults.read_only.store(true, SeqCst);
+    for _ in 0..3 {
+        let failed = log.append([record("lost")]).await.unwrap_err();
+        assert!(matches!(&failed, AppendError::Failed(error) if error.to_string().contains(".log")), "{failed}");
+        assert_eq!(keys(&log).await, ["a"]);
+    }
+    faults.read_only.store(false, SeqCst);
+    assert_eq!(log.append([record("b")]).await.unwrap(), 1);
+    drop(log);
+    assert_eq!(keys(&Log::open(dir.path(), &Options::default()).unwrap()).await, ["a", "b"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
