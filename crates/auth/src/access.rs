@@ -18,6 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+mod hs256;
 mod known;
 mod secret;
 
@@ -181,6 +182,7 @@ impl Keys {
     /// Prepares a secret for tokens of one issuer, audience and lifetime. The lifetime counts whole seconds.
     #[must_use]
     pub fn new(secret: &SecretString, issuer: impl Into<String>, audience: impl Into<String>, lifetime: Duration) -> Self {
+        hs256::install();
         let (issuer, audience) = (issuer.into(), audience.into());
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use events_proxy_core::{Moment, SourceId};
+use jsonwebtoken::errors::Error;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
+use super::hs256::install;
 use super::{Caller, Keys, LEEWAY, NotIssued, Rejected, TOKEN_BYTES_MAX};
 
 const SECRET: &str = "Zk3vQ9xT1mB7nR5pL2wY8cD4fG6hJ0sA";
@@ -15,6 +17,12 @@ const SECRET: &str = "Zk3vQ9xT1mB7nR5pL2wY8cD4fG6hJ0sA";
 const HEADER_NONE: &str = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
 /// `{"alg":"RS256","typ":"JWT"}`
 const HEADER_RS256: &str = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9";
+/// The claims of [`claims`], and their tokens by [`SECRET`], as Python's hmac makes them: header and signature.
+const PAYLOAD: &str = "eyJzdWIiOiJzaG9wIiwic2lkIjoic2Vzc2lvbi0xIiwiaWF0IjoxMDAwMDAwLCJleHAiOjEwMDAwNjAsImlzcyI6ImV2ZW50cy1wcm94eSIsImF1ZCI6ImV2ZW50cy1wcm94eS1hcGkifQ";
+const HS256: (&str, &str) = ("eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9", "I0d565p52urLdSOv4Cs2xOvq0LT7-vCGXPmXWjeN-_0");
+const HS384: (&str, &str) = ("eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzM4NCJ9", "fe6EBJzhrgPULdTxLkGH7nDzh7q72c1s1i_9apoqNrpseZK_2MtKD7rg-2DFzvry");
+const HS512: (&str, &str) =
+    ("eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzUxMiJ9", "b5hmVjEkxvT_6G0FmsAnvapvF6pQSLFBl4d127MvD5_N3b2bPAxOeKKlnFwGSHgksYRYTPGwqA2EdSGk_V7vqQ");
 const LIFETIME: Duration = Duration::from_secs(60);
 
 /// Long past: a judgement by the system's clock would find every token here expired.
@@ -40,8 +48,14 @@ fn claims() -> Value {
 }
 
 /// Signs claims with our secret.
-fn signed(algorithm: Algorithm, claims: &Value) -> String {
-    encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
+fn signed(claims: &Value) -> String {
+    signed_as(Header::new(Algorithm::HS256), claims).unwrap()
+}
+
+/// Signs claims with our secret, under a header.
+fn signed_as(header: Header, claims: &Value) -> Result<String, Error> {
+    install();
+    encode(&header, claims, &EncodingKey::from_secret(SECRET.as_bytes()))
 }
 
 /// A good token's three parts.
@@ -59,7 +73,9 @@ fn rejected(token: &str) -> Option<Rejected> {
 fn a_token_of_ours_says_who_calls() {
     let caller = Caller { source_id: SourceId::new("shop"), session_id: "session-1".to_owned() };
     assert_eq!(keys().verify(&token(), now()), Ok(caller.clone()));
-    assert_eq!(keys().verify(&signed(Algorithm::HS256, &claims()), now()), Ok(caller));
+    assert_eq!(keys().verify(&signed(&claims()), now()), Ok(caller.clone()));
+    let (header, signature) = HS256;
+    assert_eq!(keys().verify(&format!("{header}.{PAYLOAD}.{signature}"), now()), Ok(caller), "somebody else's HS256");
 }
 
 #[test]
@@ -76,8 +92,11 @@ fn a_token_expires_by_the_given_clock_when_its_second_and_the_leeway_are_over() 
 
 #[test]
 fn another_algorithm_is_not_taken_even_with_our_secret() {
-    for algorithm in [Algorithm::HS384, Algorithm::HS512] {
-        assert_eq!(rejected(&signed(algorithm, &claims())), Some(Rejected::WrongAlgorithm), "{algorithm:?}");
+    for (header, signature) in [HS384, HS512] {
+        assert_eq!(rejected(&format!("{header}.{PAYLOAD}.{signature}")), Some(Rejected::WrongAlgorithm), "{header}");
+    }
+    for algorithm in [Algorithm::HS384, Algorithm::HS512, Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
+        assert!(signed_as(Header::new(algorithm), &claims()).is_err(), "{algorithm:?} is there to sign with");
     }
     let [_, payload, signature] = parts();
     assert_eq!(rejected(&format!("{HEADER_RS256}.{payload}.{signature}")), Some(Rejected::WrongAlgorithm));
@@ -108,14 +127,14 @@ fn every_claim_is_needed() {
     for name in ["sub", "sid", "exp", "iss", "aud"] {
         let mut claims = claims();
         claims.as_object_mut().unwrap().remove(name);
-        assert_eq!(rejected(&signed(Algorithm::HS256, &claims)), Some(Rejected::Incomplete), "without {name}");
+        assert_eq!(rejected(&signed(&claims)), Some(Rejected::Incomplete), "without {name}");
         claims[name] = Value::Null;
-        assert_eq!(rejected(&signed(Algorithm::HS256, &claims)), Some(Rejected::Incomplete), "{name} is null");
+        assert_eq!(rejected(&signed(&claims)), Some(Rejected::Incomplete), "{name} is null");
     }
     for name in ["sub", "sid"] {
         let mut claims = claims();
         claims[name] = json!("");
-        assert_eq!(rejected(&signed(Algorithm::HS256, &claims)), Some(Rejected::Incomplete), "{name} is empty");
+        assert_eq!(rejected(&signed(&claims)), Some(Rejected::Incomplete), "{name} is empty");
     }
 }
 
@@ -136,11 +155,11 @@ fn a_claim_of_another_type_is_not_taken() {
     ] {
         let mut claims = claims();
         claims[name] = value.clone();
-        let verdict = rejected(&signed(Algorithm::HS256, &claims));
+        let verdict = rejected(&signed(&claims));
         assert!(verdict.is_some(), "{name} {value} was taken");
     }
     for claims in [json!([]), json!("text"), json!(null), json!(7)] {
-        assert_eq!(rejected(&signed(Algorithm::HS256, &claims)), Some(Rejected::Malformed), "{claims}");
+        assert_eq!(rejected(&signed(&claims)), Some(Rejected::Malformed), "{claims}");
     }
 }
 
@@ -148,7 +167,7 @@ fn a_claim_of_another_type_is_not_taken() {
 fn the_end_of_time_overflows_nothing() {
     let mut claims = claims();
     claims["exp"] = json!(i64::MAX);
-    assert!(keys().verify(&signed(Algorithm::HS256, &claims), now()).is_ok());
+    assert!(keys().verify(&signed(&claims), now()).is_ok());
     let eternal = Keys::new(&SecretString::from(SECRET), "events-proxy", "events-proxy-api", Duration::MAX);
     let issued = eternal.issue(&SourceId::new("shop"), "session-1", now()).unwrap();
     assert!(keys().verify(&issued.token, now()).is_ok());
@@ -164,7 +183,7 @@ fn any_changed_character_spoils_a_token() {
         assert!(rejected(&tampered).is_some(), "character {at}");
     }
     let [header, payload, signature] = parts();
-    let other = signed(Algorithm::HS256, &json!({"sub": "other"}));
+    let other = signed(&json!({"sub": "other"}));
     let foreign_payload = other.split('.').nth(1).unwrap();
     assert_eq!(rejected(&format!("{header}.{foreign_payload}.{signature}")), Some(Rejected::Forged));
     assert_eq!(rejected(&format!("{header}.{payload}.")), Some(Rejected::Forged));
@@ -203,7 +222,7 @@ fn a_token_longer_than_the_bound_is_neither_looked_at_nor_issued() {
     }
     let mut claims = claims();
     claims["padding"] = json!("x".repeat(TOKEN_BYTES_MAX));
-    assert_eq!(rejected(&signed(Algorithm::HS256, &claims)), Some(Rejected::Malformed), "ours, but too long");
+    assert_eq!(rejected(&signed(&claims)), Some(Rejected::Malformed), "ours, but too long");
     let long = SourceId::new("x".repeat(TOKEN_BYTES_MAX));
     assert!(matches!(keys().issue(&long, "session-1", now()), Err(NotIssued::TooLong)));
 }
@@ -244,13 +263,13 @@ proptest! {
         claims["exp"] = json!(exp);
         claims["sub"] = json!(sub);
         let now = Moment::from_micros(micros);
-        let verdict = keys().verify(&signed(Algorithm::HS256, &claims), now);
+        let verdict = keys().verify(&signed(&claims), now);
         if let Ok(caller) = verdict {
             prop_assert_eq!(caller.source_id.as_str(), sub);
             prop_assert!(i128::from(micros) < (i128::from(exp) + 5) * 1_000_000);
         }
         claims["aud"] = json!(aud);
-        prop_assert!(keys().verify(&signed(Algorithm::HS256, &claims), now).is_err());
+        prop_assert!(keys().verify(&signed(&claims), now).is_err());
     }
 
     #[test]
