@@ -1,5 +1,6 @@
 //! Makes a client of the topic that was configured, or the topic itself.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,12 +39,15 @@ pub(super) async fn open(options: &Options) -> Result<Client, Error> {
 /// Creates the topic unless it is there, waits until each partition has a leader, and tells whether it was created.
 ///
 /// Settings of the topic besides partitions and copies are the brokers' defaults: an operator who wants others makes it himself.
+/// On the heap, so that the client behind it is compiled here and not where it is awaited.
 ///
 /// # Errors
 /// When the broker does not answer within `connect_timeout` and `request_timeout` together, refuses, or has the topic with another number of partitions.
-pub async fn ensure_topic(options: &Options) -> Result<bool, Error> {
-    let bound = options.connect_timeout + options.request_timeout;
-    timeout(bound, Box::pin(create(options))).await.unwrap_or(Err(Error::Late))
+pub fn ensure_topic(options: &Options) -> Pin<Box<dyn Future<Output = Result<bool, Error>> + Send + '_>> {
+    Box::pin(async {
+        let bound = options.connect_timeout + options.request_timeout;
+        timeout(bound, create(options)).await.unwrap_or(Err(Error::Late))
+    })
 }
 
 /// Does what [`ensure_topic`] says, without a bound.
