@@ -7,7 +7,6 @@ use std::time::Duration;
 use actix_web::dev::{Server, Service};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, KeepAlive};
-use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, HttpServer, ResponseError, web};
 use chassis::metrics::Requests;
 
@@ -53,19 +52,21 @@ pub(crate) fn server(
     let app = move || {
         // Each worker has its own handle: a request counts it without a word to the others.
         let connections = Rc::new(connections.clone());
-        let headers = SECURITY.iter().fold(DefaultHeaders::new(), |headers, (name, value)| {
-            headers.add((HeaderName::from_static(name), HeaderValue::from_static(value)))
-        });
+        let security: Rc<[(HeaderName, HeaderValue)]> =
+            SECURITY.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
         let only = |methods: &'static str| web::to(move || async move { Reject::Method(methods).error_response() });
         App::new()
             .app_data(shared.clone())
-            .wrap(headers)
             .wrap_fn(move |request, service| {
-                let (answer, connections) = (service.call(request), Rc::clone(&connections));
+                let (answer, connections, security) = (service.call(request), Rc::clone(&connections), Rc::clone(&security));
                 async move {
                     let mut answer = answer.await?;
+                    let head = answer.response_mut().head_mut();
+                    for (name, value) in &*security {
+                        head.headers_mut().insert(name.clone(), value.clone());
+                    }
                     if connections.is_parting() {
-                        answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+                        head.set_connection_type(ConnectionType::Close);
                     }
                     Ok(answer)
                 }

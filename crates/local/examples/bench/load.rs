@@ -110,9 +110,9 @@ fn request(token: &str, name: &str, number: u64) -> String {
 
 /// Reads one answer to its end and tells its status.
 fn answer(stream: &mut BufReader<TcpStream>) -> io::Result<u16> {
-    let (mut status, mut length) = (None, 0_u64);
+    let (mut status, mut length, mut line) = (None, 0_u64, String::new());
     loop {
-        let mut line = String::new();
+        line.clear();
         if stream.read_line(&mut line)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
