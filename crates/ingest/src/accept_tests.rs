@@ -1,12 +1,15 @@
 //! What a 202 needs in each setting, and what happens when a way is shut.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use broker::log::Options;
+use chassis::clock::{Clock, ManualClock, SystemClock};
+use events_proxy_core::Moment;
 use tokio::time::Instant;
 
-use super::Budget;
+use super::{Accept, Budget};
 use crate::fake::{Bench, envelope, until};
 use crate::settings::Durability;
 
@@ -41,6 +44,23 @@ async fn a_spool_that_is_full_is_gone_around_and_the_topic_has_the_event_before_
         assert!(bench.counts("events_accepted_total{path=\"broker\"} 1"));
         assert!(bench.counts("spool_failures_total{kind=\"full\"} 1"));
     }
+}
+
+#[tokio::test]
+async fn a_wall_clock_that_jumps_costs_no_event_no_order_and_no_time() {
+    let (dir, bench) = bench(&Options::default(), Durability::Volume).await;
+    let clock = Arc::new(ManualClock::at(SystemClock.now()));
+    let accept = Accept { clock: Arc::<ManualClock>::clone(&clock), ..bench.accept(Durability::Volume) };
+    let progress = bench.drain(dir.path());
+    let moments = [i64::MAX, 0, SystemClock.now().as_micros(), -1, i64::MIN];
+    for (at, moment) in (1_u64..).zip(moments) {
+        clock.set(Moment::from_micros(moment));
+        accept.accept(&envelope(&at.to_string()), Budget::new(DEADLINE)).await.unwrap();
+        until(|| progress.unpublished(at) == 0).await;
+    }
+    assert_eq!(bench.topic.ids(), ["1", "2", "3", "4", "5"]);
+    assert!(bench.counts("events_accepted_total{path=\"spool\"} 5"), "{}", bench.registry.render());
+    assert!(!bench.counts("accepted_late_total 1"));
 }
 
 #[tokio::test]
