@@ -36,7 +36,7 @@ impl Signer<Vec<u8>> for Hs256 {
 
 impl Verifier<Vec<u8>> for Hs256 {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), SignatureError> {
-        // In constant time, whatever is wrong with it.
+        // In constant time for all signatures of the right length.
         self.0.clone().chain_update(message).verify_slice(signature).map_err(SignatureError::from_source)
     }
 }

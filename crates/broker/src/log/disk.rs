@@ -1,6 +1,6 @@
 //! The few things that the log's writer asks of a file system, so that tests can make each of them fail.
 //!
-//! Whatever returns `Ok` here is on the disk: contents by fsync, names by an fsync of the directory.
+//! Whatever returns `Ok` here, [`Medium::cut`] aside, is on the disk: contents by fsync, names by an fsync of the directory.
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
@@ -28,7 +28,7 @@ pub(super) trait Medium: Send + Debug {
     /// Keeps what was written.
     fn sync(&self) -> io::Result<()>;
 
-    /// Gives back what lies behind a length.
+    /// Gives back what lies behind a length; it need not be on the disk yet, for what it takes away is nothing.
     fn cut(&self, len: u64) -> io::Result<()>;
 }
 

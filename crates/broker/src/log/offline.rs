@@ -109,8 +109,10 @@ pub fn is_in_use(dir: &Path) -> bool {
 pub fn walk(file: &Segmented, show: &mut dyn FnMut(Finding)) -> Result<(), FileError> {
     let path = &file.path;
     let opened = File::open(path).map_err(FileError::at("open", path))?;
-    let written = written(&opened, file.bytes).map_err(FileError::at("read", path))?;
-    Walk { file: &opened, of: file, written, position: 0, next: file.base }.run(show).map_err(FileError::at("read", path))
+    // Who has the log open may have given room back since the file was listed.
+    let size = opened.metadata().map_err(FileError::at("look at", path))?.len().min(file.bytes);
+    let written = written(&opened, size).map_err(FileError::at("read", path))?;
+    Walk { file: &opened, of: file, size, written, position: 0, next: file.base }.run(show).map_err(FileError::at("read", path))
 }
 
 /// Opens an empty log in a directory that must not hold one yet.
@@ -132,6 +134,8 @@ struct Walk<'a> {
     file: &'a File,
     /// What is known of it.
     of: &'a Segmented,
+    /// Its size.
+    size: u64,
     /// Where nothing but zeros follow: room that was made ahead.
     written: u64,
     /// Where the next batch is expected.
@@ -152,7 +156,7 @@ impl Walk<'_> {
             self.file.read_exact_at(&mut body, self.position + wide(HEADER_BYTES))?;
             let last = self.position + header.batch_bytes() >= self.written && self.of.until.is_none();
             if last && !header.covers(&body) {
-                show(Finding::Torn { bytes: header.batch_bytes() });
+                show(Finding::Torn { bytes: self.written - self.position });
             } else {
                 records(header, &body, show);
             }
@@ -167,29 +171,29 @@ impl Walk<'_> {
 
     /// The header of a whole batch at this position.
     fn header(&self) -> io::Result<Option<Header>> {
-        if self.of.bytes - self.position < wide(HEADER_BYTES) {
+        if self.size - self.position < wide(HEADER_BYTES) {
             return Ok(None);
         }
         let mut bytes = [0; HEADER_BYTES];
         self.file.read_exact_at(&mut bytes, self.position)?;
         let header = Header::decode(&bytes, self.position);
-        Ok(header.filter(|header| header.base == self.next && header.batch_bytes() <= self.of.bytes - self.position))
+        Ok(header.filter(|header| header.base == self.next && header.batch_bytes() <= self.size - self.position))
     }
 
     /// Passes over what is no batch, up to the next that is; that one may stand here, where only those before it are missing.
     fn pass(&mut self, show: &mut dyn FnMut(Finding)) -> io::Result<()> {
         let from = self.position;
-        match find_header(self.file, self.of.bytes, (from, self.next))? {
+        match find_header(self.file, self.size, (from, self.next))? {
             Some((header, at)) => {
                 show(Finding::Hole { position: from, bytes: at - from, offsets: (self.next, header.base) });
                 (self.position, self.next) = (at, header.base);
             }
             None => {
-                self.position = self.of.bytes;
+                self.position = self.size;
                 match self.of.until {
                     None => show(Finding::Torn { bytes: self.written - from }),
                     Some(until) => {
-                        show(Finding::Hole { position: from, bytes: self.of.bytes - from, offsets: (self.next, until) });
+                        show(Finding::Hole { position: from, bytes: self.written - from, offsets: (self.next, until) });
                         self.next = until;
                     }
                 }

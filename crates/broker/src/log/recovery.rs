@@ -240,7 +240,7 @@ impl Scan {
     }
 }
 
-/// Where nothing but zeros follow in a file of that size.
+/// Tells where nothing but zeros follow, in a file of that size.
 pub(super) fn written(file: &File, size: u64) -> io::Result<u64> {
     let (mut end, mut chunk) = (size, vec![0; READ_BYTES]);
     while end > 0 {

@@ -111,6 +111,7 @@ fn a_last_batch_cut_at_any_byte_is_dropped_whole_and_nothing_else() {
         let whole = room > 0 && bytes[cut..].iter().all(|byte| *byte == 0);
         let torn = bytes[places[2]..cut].iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
         let expected = if whole { Recovery { records: 6, torn_bytes: 0 } } else { Recovery { records: 3, torn_bytes: torn } };
+        assert_eq!(walked(&closed).3, expected.torn_bytes, "a walk tells another torn tail, cut at {cut}, with room of {room}");
         assert_eq!(closed.open().unwrap().recovery(), expected, "cut at {cut}, with room of {room}");
         assert_eq!(closed.read(), closed.acknowledged(if whole { 3 } else { 2 }), "cut at {cut}, with room of {room}");
     }
@@ -176,6 +177,12 @@ fn room_that_nobody_gave_back_is_nothing_and_is_written_into() {
         drop(log);
         assert_eq!(closed.read(), closed.acknowledged(2), "{room}");
     }
+    fs::write(&path, with_room(&exact, 1_000)).unwrap();
+    let listed = offline::files(closed.dir.path()).unwrap();
+    fs::write(&path, &exact).unwrap();
+    let mut records = 0;
+    offline::walk(&listed[0], &mut |finding| records += usize::from(matches!(finding, Finding::Record(_)))).unwrap();
+    assert_eq!(records, 5, "room that was given back between a look at the file and the walk");
     fs::write(&path, vec![0; 1_000]).unwrap();
     assert_eq!(closed.read(), [], "the room of a file whose first batch never came");
 }
@@ -353,11 +360,11 @@ fn a_walk_tells_damage_from_a_torn_tail_and_where_it_lies() {
     for (file, byte, expected) in [
         (0, 40, "unreadable 0, 1, 2, 3"),
         (0, 5, "hole at 0 of 88 for 0..1, 1, 2, 3"),
-        (0, 88 + 5, "0, hole at 88 of 88 for 1..2, 2, 3"),
+        // Of bytes in which nothing reads, zeros at the end are taken for room.
+        (0, 88 + 5, "0, hole at 88 of 87 for 1..2, 2, 3"),
         (1, 40, "0, 1, unreadable 2, 3"),
         (1, 5, "0, 1, hole at 0 of 88 for 2..3, 3"),
-        (1, 88 + 40, "0, 1, 2, torn 88"),
-        // Of bytes in which nothing reads, zeros at the end are taken for room.
+        (1, 88 + 40, "0, 1, 2, torn 87"),
         (1, 88 + 5, "0, 1, 2, torn 87"),
     ] {
         flip(&files[file], byte);
@@ -366,7 +373,7 @@ fn a_walk_tells_damage_from_a_torn_tail_and_where_it_lies() {
     }
     for (file, len, expected) in [
         (0, 88, "0, hole at 88 of 0 for 1..2, 2, 3"),
-        (0, 88 + 10, "0, hole at 88 of 10 for 1..2, 2, 3"),
+        (0, 88 + 10, "0, hole at 88 of 9 for 1..2, 2, 3"),
         (0, 88 + 24, "0, hole at 88 of 24 for 1..2, 2, 3"),
         (1, 88, "0, 1, 2"),
         (1, 88 + 10, "0, 1, 2, torn 9"),

@@ -1,7 +1,7 @@
 //! Which files a log consists of, and where in them an offset is found.
 //!
 //! A segment is a file named by the offset of its first record. It ends where the next one begins: whatever lies
-//! behind that in its file is what a failed write left there, and is never read.
+//! behind that in its file is room that was made ahead, or what a failed write left there, and is never read.
 //! The index is sparse, at most one mark for each [`MARK_BYTES`], so that a backlog of any size needs little memory.
 
 use std::collections::VecDeque;

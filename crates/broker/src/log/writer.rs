@@ -206,7 +206,7 @@ impl Writer {
         let len = u32::try_from(batch.bytes.len() - HEADER_BYTES).expect("invariant: a batch is no larger than BODY_BYTES_MAX");
         let header = Header { len, count: batch.count, base: self.next }.encode(active.len);
         batch.bytes.splice(..HEADER_BYTES, header).for_each(drop);
-        // An error from here on drops the descriptor: see above.
+        // An error of the batch or of its fsync drops the descriptor: see above.
         active.medium.write(&batch.bytes, active.len).map_err(FileError::at("write", &path))?;
         self.space.written += bytes + self.make_room(&mut active, bytes);
         active.medium.sync().map_err(FileError::at("sync", &path))?;
@@ -226,7 +226,7 @@ impl Writer {
         }
         let room = end.next_multiple_of(ROOM_BYTES).min(self.options.segment_bytes).saturating_sub(end);
         let zeros = vec![0; usize::try_from(room).expect("invariant: no more than ROOM_BYTES")];
-        // A disk that has none left still has the batch, and the next one will tell.
+        // Without it the batch is no less safe: what a failed write left are zeros, and the next batch is written over them.
         let made = active.medium.write(&zeros, end).map_or(0, |()| room);
         active.room = end + made;
         made
