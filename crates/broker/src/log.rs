@@ -372,6 +372,8 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
 }
 
 #[cfg(test)]
+mod fake;
+#[cfg(test)]
 #[path = "log/log_tests.rs"]
 mod tests;
 

@@ -228,3 +228,7 @@ fn records(header: Header, body: &[u8], show: &mut dyn FnMut(Finding)) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "offline_tests.rs"]
+mod tests;

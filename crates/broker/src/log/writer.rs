@@ -196,11 +196,12 @@ impl Writer {
         let bytes = wide(batch.bytes.len());
         let mut active = match self.active.take() {
             Some(active) if active.len == 0 || active.len + bytes <= self.options.segment_bytes => active,
-            Some(full) => {
-                full.give_back();
+            done => {
+                if let Some(full) = done {
+                    full.give_back();
+                }
                 self.begin()?
             }
-            None => self.begin()?,
         };
         let path = Segment::path(&self.shared.dir, active.base);
         let len = u32::try_from(batch.bytes.len() - HEADER_BYTES).expect("invariant: a batch is no larger than BODY_BYTES_MAX");
