@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 /// An event of 1 KiB, as the spool sees it.
 fn record() -> Record {
-    let headers = [("event-id".to_owned(), b"0f8fad5b-d9cb-469f-a165-70867728950e".to_vec())].into();
+    let headers = [("event-id", b"0f8fad5b-d9cb-469f-a165-70867728950e")].into_iter().collect();
     Record { key: b"shop\x000f8fad5b-d9cb-469f-a165-70867728950e".to_vec(), payload: vec![b'x'; 940], headers }
 }
 

@@ -99,7 +99,7 @@ impl Topic {
 
 /// A record that can be told from others by its label.
 fn record(label: &str) -> Record {
-    let headers = [("label".to_owned(), label.as_bytes().to_vec())].into();
+    let headers = [("label", label)].into_iter().collect();
     Record { key: label.as_bytes().to_vec(), payload: format!("payload of {label}").into_bytes(), headers }
 }
 

@@ -8,12 +8,14 @@
 //! A record that cannot be read is never an error that stops a partition: it becomes a dead row with its raw bytes. Others may
 //! write to the topic, so what is read is held to the same bounds as what ingest accepts.
 
-use std::collections::BTreeMap;
+mod headers;
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::Invalid;
 use crate::{Event, Moment, SourceId, TraceContext};
+
+pub use headers::Headers;
 
 /// The version of this contract that is written. Readers accept it and the one before.
 pub const SCHEMA_VERSION: u16 = 1;
@@ -24,6 +26,9 @@ pub const ACCEPTED_AT: &str = "accepted-at";
 /// The header that leads to the replay that brought an event back; a record on the topic never has it.
 const REPLAYED_IN: &str = "replayed-in";
 
+/// What the headers of most events take, in bytes.
+const HEADERS_BYTES: usize = 384;
+
 /// What a broker carries: opaque bytes with headers.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Record {
@@ -32,7 +37,7 @@ pub struct Record {
     /// The event as JSON.
     pub payload: Vec<u8>,
     /// What the pipeline needs to know besides the event.
-    pub headers: BTreeMap<String, Vec<u8>>,
+    pub headers: Headers,
 }
 
 impl Record {
@@ -57,7 +62,9 @@ impl Record {
     /// Notes the span of the replay that brings it back; none takes the place of an earlier one.
     pub fn note_replay(&mut self, replay: Option<&TraceContext>) {
         self.headers.remove(REPLAYED_IN);
-        self.headers.extend(replay.map(|replay| (REPLAYED_IN.to_owned(), replay.traceparent().as_bytes().to_vec())));
+        if let Some(replay) = replay {
+            self.headers.set(REPLAYED_IN, replay.traceparent().as_bytes());
+        }
     }
 
     /// The trace that its event belongs to, if that is recorded.
@@ -120,12 +127,13 @@ impl Envelope {
     /// # Errors
     /// When the event cannot be written as JSON; no event that passed [`Event::judge`] is such.
     pub fn encode(&self) -> Result<Record, serde_json::Error> {
-        let mut headers = BTreeMap::new();
-        let mut put = |name: &str, value: &str| drop(headers.insert(name.to_owned(), value.as_bytes().to_vec()));
-        put("schema-version", &SCHEMA_VERSION.to_string());
+        let mut headers = Headers::with_room(HEADERS_BYTES);
+        // In the order of their names, so that each goes behind the last.
+        let mut put = |name: &str, value: &str| headers.set(name, value.as_bytes());
         put("event-id", self.event.id.as_str());
-        put("source-id", self.source_id.as_str());
         put("received-at", &self.received_at.as_micros().to_string());
+        put("schema-version", &SCHEMA_VERSION.to_string());
+        put("source-id", self.source_id.as_str());
         put("traceparent", self.trace.traceparent());
         if let Some(state) = self.trace.tracestate() {
             put("tracestate", state);
@@ -139,9 +147,7 @@ impl Envelope {
     /// # Errors
     /// [`Undecodable`] says which part is wrong; the record itself is still the caller's to keep.
     pub fn decode(record: &Record) -> Result<Self, Undecodable> {
-        let text = |name: &'static str| {
-            record.headers.get(name).and_then(|value| std::str::from_utf8(value).ok()).ok_or(Undecodable::Header(name))
-        };
+        let text = |name: &'static str| record.text(name).ok_or(Undecodable::Header(name));
         let version = text("schema-version")?;
         if version.parse() != Ok(SCHEMA_VERSION) {
             return Err(Undecodable::SchemaVersion(version.chars().take(16).collect()));
@@ -181,8 +187,7 @@ mod tests {
 
     /// A record with these headers and nothing else.
     fn headed(headers: &[(&str, &[u8])]) -> Record {
-        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
-        Record { headers, ..Record::default() }
+        Record { headers: headers.iter().copied().collect(), ..Record::default() }
     }
 
     #[test]
@@ -218,7 +223,7 @@ mod tests {
         assert_eq!(record.recorded_trace(), Some(sent.trace));
         for flags in ["00", "02"] {
             let parent = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
-            record.headers.insert("traceparent".to_owned(), parent.into_bytes());
+            record.headers.set("traceparent", parent.as_bytes());
             assert_eq!(record.recorded_trace(), None, "{flags}");
         }
     }
@@ -238,11 +243,11 @@ mod tests {
         let sources = [b"\xff".as_slice(), b"", b"a\0b", long.as_bytes()].map(|source| ("source-id", source));
         for (header, value) in [("received-at", b"soon".as_slice()), ("traceparent", b"00-0")].into_iter().chain(sources) {
             let mut record = good.clone();
-            record.headers.insert(header.to_owned(), value.to_vec());
+            record.headers.set(header, value);
             assert!(matches!(Envelope::decode(&record), Err(Undecodable::Header(name)) if name == header));
         }
         let mut record = good.clone();
-        record.headers.insert("schema-version".to_owned(), b"9".to_vec());
+        record.headers.set("schema-version", b"9");
         assert!(matches!(Envelope::decode(&record), Err(Undecodable::SchemaVersion(_))));
         let record = Record { payload: b"<html>".to_vec(), ..good };
         assert!(matches!(Envelope::decode(&record), Err(Undecodable::Payload(_))));

@@ -177,8 +177,8 @@ async fn a_foreign_record_that_reads_well_is_the_event_of_its_source_header_and_
     let ground = Ground::new(Options::default()).await;
     let mut foreign = record("shop", "payload");
     foreign.key = b"bank\0key".to_vec();
-    foreign.headers.insert("event-id".to_owned(), b"header".to_vec());
-    foreign.headers.insert("written-by".to_owned(), b"somebody else".to_vec());
+    foreign.headers.set("event-id", b"header");
+    foreign.headers.set("written-by", b"somebody else");
     ground.topic.publish(0, &[foreign]).await.unwrap();
     let (running, _) = ground.start("one", Order::None);
     until("it is settled", async || running.committed().get(&0) == Some(&1)).await;

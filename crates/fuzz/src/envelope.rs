@@ -12,7 +12,7 @@ use crate::message::Message;
 /// When a law is broken.
 pub fn envelope(input: &[u8]) {
     let message = Message::read(input);
-    let headers = message.headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
+    let headers = message.headers.iter().copied().collect();
     let mut record = Record { key: message.first.to_vec(), payload: message.body.to_vec(), headers };
     if let Ok(envelope) = Envelope::decode(&record) {
         survives_the_topic(&envelope);

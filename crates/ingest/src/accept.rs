@@ -64,7 +64,7 @@ impl Accept {
     /// Makes an event durable within a request's budget.
     pub(crate) async fn accept(&self, envelope: &Envelope, budget: Budget) -> Result<(), NoDurablePath> {
         let mut record = envelope.encode().map_err(|_| NoDurablePath)?;
-        record.headers.insert(ACCEPTED_AT.to_owned(), self.clock.now().as_micros().to_string().into_bytes());
+        record.headers.set(ACCEPTED_AT, self.clock.now().as_micros().to_string().as_bytes());
         let mut spooling = pin!(self.spool.append(slice::from_ref(&record)));
         let way = match timeout_at(budget.spooled(Instant::now()), &mut spooling).await {
             Ok(Ok(offset)) => self.spooled(&record, offset, budget).await?,

@@ -84,7 +84,7 @@ impl Topic {
 
 /// The event id of a record.
 fn id(record: &Record) -> String {
-    String::from_utf8_lossy(record.headers.get("event-id").map_or(&[][..], Vec::as_slice)).into_owned()
+    String::from_utf8_lossy(record.headers.get("event-id").unwrap_or_default()).into_owned()
 }
 
 /// An event of that id.

@@ -249,7 +249,8 @@ fn tell(finding: &Finding, out: &mut impl Write) -> anyhow::Result<()> {
 fn shown(received: &Received) -> Value {
     let Received { offset, record } = received;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap_or_else(|_| hex::of(bytes));
-    let headers: serde_json::Map<String, Value> = record.headers.iter().map(|(name, value)| (name.clone(), text(value).into())).collect();
+    let headers: serde_json::Map<String, Value> =
+        record.headers.iter().map(|(name, value)| (name.to_owned(), text(value).into())).collect();
     let payload: Value = serde_json::from_slice(&record.payload).unwrap_or_else(|_| text(&record.payload).into());
     json!({ "offset": offset, "key": text(&record.key), "headers": headers, "payload": payload })
 }

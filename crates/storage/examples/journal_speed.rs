@@ -5,7 +5,6 @@
 #![allow(clippy::print_stdout, reason = "what it measures goes to the terminal")]
 #![allow(clippy::disallowed_methods, reason = "the rows lie in the days that the journal keeps now; nothing is judged by time")]
 
-use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use events_proxy_core::envelope::Record;
@@ -138,7 +137,7 @@ impl Events {
             attempts: vec![Attempt { number: 1, started_at, duration_us: 1_234, outcome, status: Some(200), detail: String::new() }],
             forgiven: 0,
             end: if dead { End::Dead { reason: DeadReason::Refused, detail: "not known".to_owned() } } else { End::Delivered },
-            record: Record { key: b"k".to_vec(), payload: b"{}".to_vec(), headers: BTreeMap::new() },
+            record: Record { key: b"k".to_vec(), payload: b"{}".to_vec(), ..Record::default() },
         }
     }
 }

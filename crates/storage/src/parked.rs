@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use events_proxy_core::envelope::Record;
+use events_proxy_core::envelope::{Headers, Record};
 use events_proxy_core::{Attempt, Moment};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
@@ -182,7 +182,7 @@ impl ParkedRow {
         let headers = COLUMNS.headers(&row.record_headers);
         let attempts = COLUMNS.attempts(&row.attempts);
         let forgiven = COLUMNS.sound("forgiven", u32::try_from(row.forgiven).ok());
-        let mut record = Record { key: row.record_key, payload: row.record_payload, headers: BTreeMap::new() };
+        let mut record = Record { key: row.record_key, payload: row.record_payload, headers: Headers::default() };
         let whole = headers.map(|headers| record.headers = headers).and_then(|()| Ok((attempts?, forgiven?)));
         match whole {
             Ok((attempts, forgiven)) => Ok(Self {

@@ -3,9 +3,7 @@
 //! Text never holds a NUL: PostgreSQL refuses it, so U+FFFD stands in its place on both databases. Numbers beyond
 //! BIGINT do not occur (an offset would have to be above 9·10^18) and stay at its end.
 
-use std::collections::BTreeMap;
-
-use events_proxy_core::envelope::Record;
+use events_proxy_core::envelope::{Headers, Record};
 use events_proxy_core::{Attempt, DeadReason, Moment};
 
 use crate::Error;
@@ -56,7 +54,7 @@ pub(crate) fn attempts(attempts: &[Attempt]) -> String {
 }
 
 /// Headers in postcard.
-pub(crate) fn headers(headers: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
+pub(crate) fn headers(headers: &Headers) -> Vec<u8> {
     postcard::to_stdvec(headers).expect("invariant: headers are a map of text to bytes, both of known length")
 }
 
@@ -91,7 +89,7 @@ impl Columns {
     }
 
     /// A record's headers.
-    pub(crate) fn headers(self, stored: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+    pub(crate) fn headers(self, stored: &[u8]) -> Result<Headers, Error> {
         self.sound("record_headers", postcard::from_bytes(stored).ok())
     }
 

@@ -66,7 +66,7 @@ pub async fn preparing_a_topic_that_is_there_changes_nothing(rig: &dyn Rig) {
 pub async fn records_survive_byte_for_byte(rig: &dyn Rig) {
     let topic = rig.topic(1).await;
     let bytes: Vec<u8> = (0..=u8::MAX).collect();
-    let headers = |pairs: &[(&str, &[u8])]| pairs.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
+    let headers = |pairs: &[(&str, &[u8])]| pairs.iter().copied().collect();
     let sent = vec![
         Record::default(),
         Record { key: bytes.clone(), payload: bytes.clone(), headers: headers(&[("binary", &bytes), ("empty", b""), ("größe", b"\0")]) },

@@ -134,7 +134,11 @@ fn cut(records: Vec<RecordAndOffset>, from: u64, end: u64, max_bytes: usize) -> 
     let mut fetched = Fetched { records: Vec::with_capacity(records.len()), next: from, end };
     let mut bytes = 0;
     for RecordAndOffset { record, offset } in records {
-        let record = Record { key: record.key.unwrap_or_default(), payload: record.value.unwrap_or_default(), headers: record.headers };
+        let record = Record {
+            key: record.key.unwrap_or_default(),
+            payload: record.value.unwrap_or_default(),
+            headers: record.headers.into_iter().collect(),
+        };
         bytes += record.bytes();
         if bytes > max_bytes && !fetched.records.is_empty() {
             break;

@@ -71,7 +71,7 @@ fn written(record: &Record, timestamp: DateTime<Utc>) -> rskafka::record::Record
     rskafka::record::Record {
         key: Some(record.key.clone()),
         value: Some(record.payload.clone()),
-        headers: record.headers.clone(),
+        headers: record.headers.iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect(),
         timestamp,
     }
 }

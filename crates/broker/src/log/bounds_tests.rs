@@ -168,7 +168,7 @@ async fn a_file_is_begun_where_a_batch_no_longer_fits_or_half_the_capacity_is_re
 
 #[test]
 fn an_append_may_have_as_many_bytes_as_a_batch_and_no_more() {
-    let headers = [("a", 3), ("bc", 5)].map(|(name, size)| (name.to_owned(), vec![0; size]));
+    let headers = [("a", 3), ("bc", 5)].map(|(name, size)| (name, vec![0; size]));
     // Its lengths take at most 16 bytes, and 8 for each header.
     let around = 1 + (1 + 3 + 2 + 5) + FRAME_BYTES + 16 + 2 * 8;
     let payload = vec![0; usize::try_from(BODY_BYTES_MAX).unwrap() - around];

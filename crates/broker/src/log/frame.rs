@@ -8,10 +8,7 @@
 //! The CRC of a batch's header also covers its position in the file: bytes of a header that stand elsewhere, say
 //! inside a record that someone sent on purpose, never pass as one.
 
-use std::collections::BTreeMap;
-
-use events_proxy_core::envelope::Record;
-use serde::ser::SerializeMap;
+use events_proxy_core::envelope::{Headers, Record};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// The first bytes of a batch; the digit is the format's version.
@@ -128,8 +125,7 @@ pub(super) fn encode(records: &[Record]) -> Option<Vec<u8>> {
 /// Reads a record from what its frame holds.
 pub(super) fn decode(bytes: &[u8]) -> Result<Record, postcard::Error> {
     let read: Read<'_> = postcard::from_bytes(bytes)?;
-    let headers: BTreeMap<_, _> = read.headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
-    Ok(Record { key: read.key.to_vec(), payload: read.payload.to_vec(), headers })
+    Ok(Record { key: read.key.to_vec(), payload: read.payload.to_vec(), headers: read.headers })
 }
 
 /// [`Record`] in the same bytes that its own `Serialize` gives, copied by the slice and not byte by byte.
@@ -140,13 +136,13 @@ struct Wire<'a> {
     /// The payload.
     payload: Bytes<'a>,
     /// The headers.
-    headers: Headers<'a>,
+    headers: &'a Headers,
 }
 
 impl<'a> Wire<'a> {
     /// Borrows a record.
     fn of(record: &'a Record) -> Self {
-        Self { key: Bytes(&record.key), payload: Bytes(&record.payload), headers: Headers(&record.headers) }
+        Self { key: Bytes(&record.key), payload: Bytes(&record.payload), headers: &record.headers }
     }
 }
 
@@ -159,29 +155,15 @@ impl Serialize for Bytes<'_> {
     }
 }
 
-/// Headers whose values are written at once.
-struct Headers<'a>(&'a BTreeMap<String, Vec<u8>>);
-
-impl Serialize for Headers<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, value) in self.0 {
-            map.serialize_entry(name, &Bytes(value))?;
-        }
-        map.end()
-    }
-}
-
-/// A record as it is read, still borrowed.
+/// A record as it is read: copied by the slice too.
 #[derive(Deserialize)]
 struct Read<'a> {
     /// The key.
     key: &'a [u8],
     /// The payload.
     payload: &'a [u8],
-    /// The headers; a map and a sequence of pairs are the same bytes.
-    #[serde(borrow)]
-    headers: Vec<(&'a str, &'a [u8])>,
+    /// The headers.
+    headers: Headers,
 }
 
 #[cfg(test)]
@@ -198,7 +180,7 @@ mod tests {
             payload in proptest::collection::vec(any::<u8>(), 0..300),
             headers in proptest::collection::btree_map(".{0,12}", proptest::collection::vec(any::<u8>(), 0..20), 0..5),
         ) {
-            let record = Record { key, payload, headers };
+            let record = Record { key, payload, headers: headers.into_iter().collect() };
             let frame = encode(std::slice::from_ref(&record)).unwrap();
             prop_assert_eq!(&frame[FRAME_BYTES..], postcard::to_stdvec(&record).unwrap());
             prop_assert_eq!(decode(&frame[FRAME_BYTES..]).unwrap(), record);

@@ -37,7 +37,7 @@ struct Known {
 impl Overtaken {
     /// What tells one record from every other: its key and the moment it was accepted. The same event sent again is another one.
     pub(crate) fn name(record: &Record) -> Vec<u8> {
-        let at = record.headers.get(ACCEPTED_AT).map_or(&[][..], Vec::as_slice);
+        let at = record.headers.get(ACCEPTED_AT).unwrap_or_default();
         [record.key.as_slice(), b"\0", at].concat()
     }
 
@@ -80,7 +80,7 @@ mod tests {
     use super::{Overtaken, REMEMBERED_MAX};
 
     fn record(at: usize) -> Record {
-        Record { key: b"shop\0a".to_vec(), payload: Vec::new(), headers: [(ACCEPTED_AT.to_owned(), at.to_string().into_bytes())].into() }
+        Record { key: b"shop\0a".to_vec(), payload: Vec::new(), headers: [(ACCEPTED_AT, at.to_string())].into_iter().collect() }
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Refused {
         let mut record = record.clone();
         let reason: String = reason.chars().take(REASON_BYTES).collect();
         self.metrics.unpublishable(&record, offset, &reason);
-        record.headers.insert(REASON.to_owned(), reason.into_bytes());
+        record.headers.set(REASON, reason.as_bytes());
         let mut failures = 0_u32;
         while let Err(error) = self.log.append(std::slice::from_ref(&record)).await {
             if matches!(error, AppendError::TooLarge) {

@@ -42,7 +42,7 @@ pub(crate) fn published(event: &str, offset: u64) -> PublishedRow {
 /// The same event with an end.
 pub(crate) fn settled(event: &str, offset: u64, end: End) -> Settled {
     let PublishedRow { source_id, event_id, name, trace_id, received_at, partition, .. } = published(event, offset);
-    let headers = [("traceparent".to_owned(), vec![0, 255, 7]), ("event-id".to_owned(), event.as_bytes().to_vec())].into();
+    let headers = [("traceparent", [0, 255, 7].as_slice()), ("event-id", event.as_bytes())].into_iter().collect();
     Settled {
         source_id,
         event_id,

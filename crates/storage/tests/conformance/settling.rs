@@ -64,7 +64,7 @@ pub(crate) async fn a_dead_event_keeps_payload_attempts_and_reason(ground: &Grou
 }
 
 pub(crate) async fn a_record_that_is_no_event_becomes_a_dead_letter_without_ids(ground: &Ground) {
-    let record = Record { key: vec![0], payload: vec![0xff, 0], headers: [("x\0".to_owned(), vec![0])].into() };
+    let record = Record { key: vec![0], payload: vec![0xff, 0], headers: [("x\0", [0])].into_iter().collect() };
     let undecodable =
         Undecodable { partition: 3, offset: 8, record: record.clone(), detail: "no header".to_owned(), at: second(1), was_parked: false };
     own(&ground.store, TOPIC).await;
