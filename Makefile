@@ -1,6 +1,6 @@
 # The commands of this repository. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench scale chaos chaos-dispatch simulate fuzz coverage mutants images pictures test-upgrade check-shipping check-http check-transport check-cluster up down
+.PHONY: help run test lint bench bench-kafka scale chaos chaos-dispatch simulate fuzz coverage mutants images pictures test-upgrade check-shipping check-http check-transport check-cluster up down
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -24,6 +24,11 @@ bench: ## print what accepting and delivering events costs, beside bare handlers
 	cargo build --release --workspace --bins
 	cargo build --release --package local --example bench
 	target/release/examples/bench $(PARTS)
+
+bench-kafka: ## print what delivering events costs on Kafka and PostgreSQL, beside a bare loop
+	cargo build --release --workspace --bins
+	cargo build --release --package local --example bench
+	infra/dev/services run -- target/release/examples/bench kafka
 
 scale: ## print what dispatchers deliver under several limits, and what a pod uses at 500 events/s (as root, for control groups)
 	cargo build --release --workspace --bins

@@ -1,18 +1,25 @@
-//! The processes: one ingest and some dispatchers, on a topic and a database of their own.
+//! An installation: one ingest and some dispatchers, on a topic and a database of their own on real services.
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::Context;
-use chaos::process::{Process, Used, free_port, used};
+use anyhow::{Context, ensure};
 use sea_orm::ConnectionTrait;
 
+use crate::process::{Process, Used, free_port, used};
+use crate::source;
+
 /// How many partitions the topic has.
-pub(crate) const PARTITIONS: u32 = 8;
+pub const PARTITIONS: u32 = 8;
+
+/// How long ingest may take to bring its spool to the topic.
+const DRAIN: Duration = Duration::from_secs(120);
 
 /// Everything that runs; it is killed when it is dropped.
-pub(crate) struct Cluster {
+#[derive(Debug)]
+pub struct Installation {
     /// Where files go.
     directory: tempfile::TempDir,
     /// The settings of all.
@@ -20,14 +27,17 @@ pub(crate) struct Cluster {
     /// The way in.
     ingest: Process,
     /// Ingest's port.
-    pub(crate) port: u16,
+    pub port: u16,
     /// The dispatchers.
     dispatchers: Vec<Process>,
 }
 
-impl Cluster {
+impl Installation {
     /// Starts ingest; dispatchers will deliver to that target under a limit per second, with these settings too.
-    pub(crate) async fn start(target: SocketAddr, limit: u32, further: &[(&'static str, String)]) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// The services are not there, or ingest cannot be started.
+    pub async fn start(target: SocketAddr, limit: u32, further: &[(&'static str, String)]) -> anyhow::Result<Self> {
         let (kafka, admin) = (variable("TEST_KAFKA_URL")?, variable("TEST_DATABASE_URL")?);
         let name = format!("scale_{}", uuid::Uuid::new_v4().simple());
         let connection = sea_orm::Database::connect(&admin).await.context("reach PostgreSQL")?;
@@ -43,7 +53,7 @@ impl Cluster {
             ("USER_REPOSITORY_TYPE", "Postgres".to_owned()),
             ("USER_REPOSITORY_URL", format!("{server}/{name}")),
             ("PORT", port.to_string()),
-            ("PROXY_SERVICE_TEST_USERS_DATA", chaos::source::accounts()?),
+            ("PROXY_SERVICE_TEST_USERS_DATA", source::accounts()?),
             ("AUTH_ACCESS_TOKEN_SECRET", "b1946ac92492d2347c6235b4d2611184".to_owned()),
             ("AUTH_ACCESS_TOKEN_EXPIRES_IN_SEC", "3600".to_owned()),
             // The backlog comes as fast as it can.
@@ -59,7 +69,10 @@ impl Cluster {
     }
 
     /// Starts dispatchers until there are so many.
-    pub(crate) fn scale(&mut self, dispatchers: u32) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// One cannot be started.
+    pub fn scale(&mut self, dispatchers: u32) -> anyhow::Result<()> {
         while self.dispatchers.len() < usize::try_from(dispatchers)? {
             let name = format!("dispatcher-{}", self.dispatchers.len());
             self.dispatchers.push(start("dispatcher", &name, self.directory.path(), &self.settings)?);
@@ -67,13 +80,30 @@ impl Cluster {
         Ok(())
     }
 
+    /// Lets ingest end; all that it accepted is then on the topic.
+    ///
+    /// # Errors
+    /// It did not end well.
+    pub async fn drain(&mut self) -> anyhow::Result<()> {
+        self.ingest.signal("TERM").context("stop ingest")?;
+        let status = self.ingest.ended(DRAIN).await.context("wait for ingest")?.context("ingest does not end")?;
+        ensure!(status.success(), "ingest ended with {status}");
+        Ok(())
+    }
+
     /// The numbers of the processes of ingest and of the first dispatcher.
-    pub(crate) fn pods(&self) -> anyhow::Result<[u32; 2]> {
+    ///
+    /// # Errors
+    /// There is no dispatcher.
+    pub fn pods(&self) -> anyhow::Result<[u32; 2]> {
         Ok([self.ingest.id(), self.dispatchers.first().context("find a dispatcher")?.id()])
     }
 
     /// What ingest and the first dispatcher have used.
-    pub(crate) fn used(&self) -> anyhow::Result<[Used; 2]> {
+    ///
+    /// # Errors
+    /// One of them does not run.
+    pub fn used(&self) -> anyhow::Result<[Used; 2]> {
         let [ingest, dispatcher] = self.pods()?;
         Ok([used(ingest)?, used(dispatcher)?])
     }
@@ -93,5 +123,5 @@ fn start(program: &str, name: &str, directory: &Path, settings: &[(&'static str,
 /// A variable that names a real service.
 fn variable(name: &str) -> anyhow::Result<String> {
     let found = std::env::vars_os().find(|(key, _)| key == name).and_then(|(_, value)| value.into_string().ok());
-    found.with_context(|| format!("{name} is not set: run `make scale`"))
+    found.with_context(|| format!("{name} is not set: run `make scale` or `make bench-kafka`"))
 }

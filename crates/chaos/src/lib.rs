@@ -4,6 +4,7 @@
 //! The end-to-end tests start processes and send events by the same means.
 
 mod cli;
+pub mod installation;
 pub mod process;
 pub mod source;
 mod cable;

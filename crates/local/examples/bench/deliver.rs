@@ -1,7 +1,7 @@
 //! What delivering an event costs: the product with its limit open, beside a bare loop of calls.
 //!
-//! Both send the same mutation to the same simulated target with as many calls in flight. The product reads its embedded
-//! topic, checks for repeats, paces, judges each answer, and settles in SQLite; the loop does nothing but call.
+//! Both send the same mutation to the same simulated target with as many calls in flight. The product reads its topic, checks
+//! for repeats, paces, judges each answer, and settles; the loop does nothing but call. Here topic and database are embedded.
 
 use std::fs;
 use std::io::{Read, StdoutLock, Write};
@@ -25,13 +25,13 @@ use crate::{micros_each, middle};
 /// Calls in flight.
 const IN_FLIGHT: usize = 64;
 /// Events of one turn of the product.
-const EVENTS: u64 = 64_000;
+pub(crate) const EVENTS: u64 = 64_000;
 /// Connections that fill the backlog.
-const CONNECTIONS: u16 = 32;
+pub(crate) const CONNECTIONS: u16 = 32;
 /// How long one turn of the bare loop is.
 const TURN: Duration = Duration::from_secs(4);
 /// How often each has its turn.
-const ROUNDS: usize = 3;
+pub(crate) const ROUNDS: usize = 3;
 /// How long a turn of the product may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -48,24 +48,34 @@ pub(crate) fn serve_target() -> anyhow::Result<()> {
 
 /// Measures both in turn and prints the medians.
 pub(crate) fn measure(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Result<()> {
-    let target = Peer::start(&["serve-target"])?;
-    let (mut bare, mut product) = (Vec::new(), Vec::new());
-    for round in 0..=ROUNDS {
+    compare(out, ("embedded", IN_FLIGHT), |target, round| {
         let data = directory.join(format!("deliver-{round}"));
         fill(&data, round)?;
-        let one = call(target.address, if round == 0 { Duration::from_secs(1) } else { TURN })?;
-        let other = deliver(&data, target.address)?;
-        if round > 0 {
-            bare.push(one);
-            product.push(other);
-        }
-    }
+        let bare = call(target, (round, IN_FLIGHT))?;
+        let proxy = Proxy::start(&data, target)?;
+        Ok((bare, deliver(proxy.0.id(), target)?))
+    })
+}
+
+/// Rates in events per second with the CPU time that each event cost, in microseconds: of the bare loop, and of the product.
+type Turn = ((f64, f64), (f64, f64));
+
+/// Lets each have its turns against one target and prints the medians; the first turn of both only warms up.
+pub(crate) fn compare(
+    out: &mut StdoutLock<'_>,
+    (name, in_flight): (&str, usize),
+    mut turn: impl FnMut(SocketAddr, usize) -> anyhow::Result<Turn>,
+) -> anyhow::Result<()> {
+    let target = Peer::start(&["serve-target"])?;
+    turn(target.address, 0)?;
+    let turns = (1..=ROUNDS).map(|round| turn(target.address, round)).collect::<anyhow::Result<Vec<Turn>>>()?;
     let medians = |turns: Vec<(f64, f64)>| {
         let (rates, costs) = turns.into_iter().unzip();
         (middle(rates), middle(costs))
     };
+    let (bare, product) = turns.into_iter().unzip();
     let (bare, product) = (medians(bare), medians(product));
-    writeln!(out, "\ndeliver  {IN_FLIGHT} in flight, embedded, limit open, medians of {ROUNDS} turns")?;
+    writeln!(out, "\ndeliver  {in_flight} in flight, {name}, limit open, medians of {ROUNDS} turns")?;
     writeln!(out, "         {:<14}{:>12}{:>9}{:>14}", "", "events/s", "of bare", "CPU µs/event")?;
     for (name, (rate, cost)) in [("bare loop", bare), ("events-proxy", product)] {
         writeln!(out, "         {name:<14}{rate:>12.0}{:>9.2}{cost:>14.1}", rate / bare.0)?;
@@ -76,29 +86,32 @@ pub(crate) fn measure(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Res
 /// Accepts events while the target is away.
 fn fill(data: &Path, round: usize) -> anyhow::Result<()> {
     let product = Product::start(data)?;
-    let token = product.log_in()?;
+    send(product.address, &product.log_in()?, round)
+}
+
+/// Sends the events of one turn.
+pub(crate) fn send(address: SocketAddr, token: &str, round: usize) -> anyhow::Result<()> {
     let until = Until::Sent(EVENTS / u64::from(CONNECTIONS));
-    let seen = load::run(product.address, &token, CONNECTIONS, (&format!("d{round}"), until))?;
+    let seen = load::run(address, token, CONNECTIONS, (&format!("d{round}"), until))?;
     anyhow::ensure!(seen.accepted == EVENTS, "{} of {EVENTS} events were accepted", seen.accepted);
     Ok(())
 }
 
-/// Delivers what is there, and tells how many events the target got per second between the first and the last twentieth, and
-/// what CPU time each cost the product, in microseconds.
-fn deliver(data: &Path, target: SocketAddr) -> anyhow::Result<(f64, f64)> {
-    let mut proxy = Proxy::start(data, target)?;
+/// How many events the target gets per second of a process that has just started, between the first and the last twentieth, and
+/// what CPU time each costs that process, in microseconds.
+pub(crate) fn deliver(process: u32, target: SocketAddr) -> anyhow::Result<(f64, f64)> {
     let first = received(target)?;
-    let began = reach(&mut proxy, target, first + EVENTS / 20)?;
-    let before = used(proxy.0.id())?.cpu;
-    let ended = reach(&mut proxy, target, first + EVENTS - EVENTS / 20)?;
-    let cpu = used(proxy.0.id())?.cpu - before;
+    let began = reach(process, target, first + EVENTS / 20)?;
+    let before = used(process)?.cpu;
+    let ended = reach(process, target, first + EVENTS - EVENTS / 20)?;
+    let cpu = used(process)?.cpu - before;
     let events = ended.0 - began.0;
     let rate = f64::from(u32::try_from(events)?) / ended.1.duration_since(began.1).as_secs_f64();
     Ok((rate, micros_each(cpu, events)))
 }
 
-/// Waits until the target has got so many requests; tells how many it has then, and when that was.
-fn reach(proxy: &mut Proxy, target: SocketAddr, requests: u64) -> anyhow::Result<(u64, Instant)> {
+/// Waits until the target has got so many requests from a process; tells how many it has then, and when that was.
+fn reach(process: u32, target: SocketAddr, requests: u64) -> anyhow::Result<(u64, Instant)> {
     let began = Instant::now();
     loop {
         let (seen, now) = (received(target)?, Instant::now());
@@ -106,7 +119,7 @@ fn reach(proxy: &mut Proxy, target: SocketAddr, requests: u64) -> anyhow::Result
             return Ok((seen, now));
         }
         anyhow::ensure!(now.duration_since(began) < PATIENCE, "the product delivered {seen} of {requests} events");
-        anyhow::ensure!(proxy.0.try_wait()?.is_none(), "the product ended");
+        used(process).context("the product ended")?;
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -155,14 +168,15 @@ impl Drop for Proxy {
 }
 
 /// Calls the target in a loop, and tells how often per second, and what CPU time each call cost, in microseconds.
-fn call(target: SocketAddr, time: Duration) -> anyhow::Result<(f64, f64)> {
+pub(crate) fn call(target: SocketAddr, (round, in_flight): (usize, usize)) -> anyhow::Result<(f64, f64)> {
+    let time = if round == 0 { Duration::from_secs(1) } else { TURN };
     let before = used(std::process::id())?.cpu;
     chassis::tls::install();
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("make a runtime")?.block_on(async {
         let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).tcp_nodelay(true).build().context("make a client")?;
         let (answered, began) = (Arc::new(AtomicU64::new(0)), Instant::now());
         let mut calls = tokio::task::JoinSet::new();
-        for _ in 0..IN_FLIGHT {
+        for _ in 0..in_flight {
             let (client, answered) = (client.clone(), Arc::clone(&answered));
             calls.spawn(async move {
                 while began.elapsed() < time {

@@ -40,8 +40,8 @@ pub(crate) enum Until {
     Passed(Duration),
     /// After so many events on each connection.
     Sent(u64),
-    /// After the second of these times, with an event in every one of the first on each connection; latency counts from when an
-    /// event was due.
+    /// After the second of these times, with an event in every one of the first on each connection, evenly over all of them; latency
+    /// counts from when an event was due.
     Paced(Duration, Duration),
 }
 
@@ -51,7 +51,11 @@ pub(crate) fn run(address: SocketAddr, token: &str, connections: u16, (name, unt
     let workers: Vec<_> = (0..connections)
         .map(|connection| {
             let (token, name) = (token.to_owned(), format!("{name}-{connection:03}"));
-            thread::spawn(move || converse(address, &token, &name, until))
+            let begin = match until {
+                Until::Paced(every, _) => started + every * u32::from(connection) / u32::from(connections),
+                Until::Passed(_) | Until::Sent(_) => started,
+            };
+            thread::spawn(move || converse(address, &token, &name, (begin, until)))
         })
         .collect();
     let mut total = Seen::default();
@@ -66,13 +70,13 @@ pub(crate) fn run(address: SocketAddr, token: &str, connections: u16, (name, unt
     Ok(total)
 }
 
-/// One connection: an event, its answer, the next event.
-fn converse(address: SocketAddr, token: &str, name: &str, until: Until) -> io::Result<Seen> {
+/// One connection: an event, its answer, the next event; the first is due at a time.
+fn converse(address: SocketAddr, token: &str, name: &str, (started, until): (Instant, Until)) -> io::Result<Seen> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut answers = BufReader::new(stream.try_clone()?);
-    let (started, mut seen, mut sent) = (Instant::now(), Seen::default(), 0_u64);
+    let (mut seen, mut sent) = (Seen::default(), 0_u64);
     loop {
         let over = match until {
             Until::Passed(time) | Until::Paced(_, time) => started.elapsed() >= time,

@@ -7,6 +7,8 @@
 mod attack;
 mod backlog;
 mod deliver;
+mod half;
+mod kafka;
 mod load;
 mod process;
 mod recording;
@@ -32,20 +34,24 @@ const TURN: Duration = Duration::from_secs(4);
 /// How often each server has its turn.
 const ROUNDS: usize = 3;
 
-/// What can be measured alone, in the order in which everything is.
-const PARTS: [Part; 6] = [
+/// What can be measured alone, in the order in which everything is; the last of them takes services and is measured by its name alone.
+const PARTS: [Part; 7] = [
     ("accept", accept),
     ("attack", attack::measure),
     ("backlog", backlog::measure),
     ("traces", recording::measure),
     ("recovery", recovery::measure),
     ("deliver", deliver::measure),
+    (KAFKA, kafka::measure),
 ];
+
+/// The part that takes services.
+const KAFKA: &str = "kafka";
 
 /// A part's name, and what measures it in a directory and prints it.
 type Part = (&'static str, fn(&mut StdoutLock<'_>, &Path) -> anyhow::Result<()>);
 
-/// Plays the server that the first argument names, or measures the parts that are named, all of them where none is.
+/// Plays the server that the first argument names, or measures the parts that are named, all that take no services where none is.
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let first = arguments.next();
@@ -68,7 +74,7 @@ fn measure(named: &[String]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     let ticks = stolen();
     for (name, part) in PARTS {
-        if named.is_empty() || named.iter().any(|wanted| wanted == name) {
+        if named.is_empty() && name != KAFKA || named.iter().any(|wanted| wanted == name) {
             part(&mut out, directory.path())?;
         }
     }
@@ -87,7 +93,8 @@ fn accept(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Result<()> {
     writeln!(out, "start    {:>8.0} ms from the process start to the first answer", product.ready.as_secs_f64() * 1e3)?;
     writeln!(out, "memory   {idle:>8.1} MiB resident when idle")?;
     let token = product.log_in()?;
-    rates(out, directory, &product, &token)?;
+    let rate = rates(out, directory, &product, &token)?;
+    half::measure(out, &product, (&token, rate))?;
     storm::measure(out, &product, &token)
 }
 
@@ -98,8 +105,8 @@ fn stolen() -> Option<(u64, u64)> {
     Some((*ticks.last()?, ticks.iter().sum()))
 }
 
-/// Loads the servers in turn and prints the medians.
-fn rates(out: &mut impl Write, directory: &Path, product: &Product, token: &str) -> anyhow::Result<()> {
+/// Loads the servers in turn and prints the medians; tells the rate that the product sustains.
+fn rates(out: &mut impl Write, directory: &Path, product: &Product, token: &str) -> anyhow::Result<f64> {
     let bare = Peer::start(&["serve-bare"])?;
     let log = directory.join("fsync").display().to_string();
     let fsync = Peer::start(&["serve-fsync", &log])?;
@@ -139,8 +146,9 @@ fn rates(out: &mut impl Write, directory: &Path, product: &Product, token: &str)
         let (share, cost) = (rate / rate_of_bare, middle(costs));
         writeln!(out, "         {name:<14}{rate:>12.0}{p50:>10.2}{p99:>10.2}{p999:>10.2}{share:>9.2}{cost:>14.1}")?;
     }
-    writeln!(out, "         sustained, until all of it is on the topic and in the journal: {:.0} events/s", middle(sustained))?;
-    Ok(())
+    let sustained = middle(sustained);
+    writeln!(out, "         sustained, until all of it is on the topic and in the journal: {sustained:.0} events/s")?;
+    Ok(sustained)
 }
 
 /// The CPU time of one of so many events, in microseconds.

@@ -4,7 +4,6 @@
 //! limits, to a target that takes long for each call. Then events come and go at a steady rate, and what `ingest` and
 //! `dispatcher` use of CPU and memory is read from the kernel; then the same where the kernel gives them no more than their requests.
 
-mod cluster;
 mod confine;
 
 use std::io::{self, Write};
@@ -12,13 +11,13 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use chaos::installation::{Installation, PARTITIONS};
 use chaos::source::Source;
 use simulators::target::{Options, RATE_REQUESTS_MAX, Target};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
-use cluster::{Cluster, PARTITIONS};
 use confine::confine;
 
 /// Limits per second that are compared: below what one dispatcher delivers, above it, and out of reach.
@@ -85,8 +84,8 @@ fn target(latency: Duration) -> anyhow::Result<Target> {
 async fn deliver(out: &mut impl Write, limit: u32) -> anyhow::Result<()> {
     let target = target(CALL)?;
     let in_flight = [("DELIVERY_IN_FLIGHT_MAX", IN_FLIGHT.to_string())];
-    let mut cluster = Cluster::start(target.address(), limit, &in_flight).await?;
-    let source = Source::log_in(cluster.port, PATIENCE, PATIENCE).await?;
+    let mut installation = Installation::start(target.address(), limit, &in_flight).await?;
+    let source = Source::log_in(installation.port, PATIENCE, PATIENCE).await?;
     let mut lanes = JoinSet::new();
     for lane in 0..SOURCES {
         lanes.spawn(send(source.clone(), lane, BACKLOG / SOURCES, None));
@@ -94,7 +93,7 @@ async fn deliver(out: &mut impl Write, limit: u32) -> anyhow::Result<()> {
     let backlog = u32::try_from(lanes.join_all().await.iter().map(Vec::len).sum::<usize>())?;
     write!(out, "| {limit} per s |")?;
     for dispatchers in DISPATCHERS {
-        cluster.scale(dispatchers)?;
+        installation.scale(dispatchers)?;
         sleep(SETTLING).await;
         write!(out, " {:.0} |", received(&target).await?)?;
         out.flush()?;
@@ -119,11 +118,11 @@ async fn go_steadily(out: &mut impl Write, requests: Option<(u32, u32)>) -> anyh
     // Dropped last: a group can go when its process has ended.
     let mut confined = Vec::new();
     let target = target(STEADY_CALL)?;
-    let mut cluster = Cluster::start(target.address(), RATE_REQUESTS_MAX, &[]).await?;
-    cluster.scale(1)?;
-    let source = Source::log_in(cluster.port, PATIENCE, PATIENCE).await?;
+    let mut installation = Installation::start(target.address(), RATE_REQUESTS_MAX, &[]).await?;
+    installation.scale(1)?;
+    let source = Source::log_in(installation.port, PATIENCE, PATIENCE).await?;
     if let Some((millicores, memory_mib)) = requests {
-        for pod in cluster.pods()? {
+        for pod in installation.pods()? {
             confined.push(confine(pod, millicores, memory_mib)?);
         }
     }
@@ -136,9 +135,9 @@ async fn go_steadily(out: &mut impl Write, requests: Option<(u32, u32)>) -> anyh
         lanes.spawn(send(source.clone(), lane, each, Some(pace)));
     }
     sleep(SETTLING).await;
-    let (before, began) = (cluster.used()?, Instant::now());
+    let (before, began) = (installation.used()?, Instant::now());
     let rate = received(&target).await?;
-    let (after, passed) = (cluster.used()?, began.elapsed());
+    let (after, passed) = (installation.used()?, began.elapsed());
     writeln!(out, "| pod | events/s | CPU | resident memory |\n|---|---|---|---|")?;
     for ((name, before), after) in ["ingest", "dispatcher"].into_iter().zip(before).zip(after) {
         let millicores = after.cpu.saturating_sub(before.cpu).as_secs_f64() / passed.as_secs_f64() * 1e3;
