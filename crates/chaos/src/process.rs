@@ -119,7 +119,7 @@ pub struct Used {
 /// Asks the kernel what a process has used.
 ///
 /// # Errors
-/// There is no such process, or the kernel tells it in another way.
+/// There is no such process, or it has ended and nobody waited for it, or the kernel tells it in another way.
 pub fn used(process: u32) -> io::Result<Used> {
     let strange = || io::Error::other(format!("the kernel tells nothing readable of process {process}"));
     let told = |file: &str| fs::read_to_string(format!("/proc/{process}/{file}"));

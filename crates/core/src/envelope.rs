@@ -26,9 +26,6 @@ pub const ACCEPTED_AT: &str = "accepted-at";
 /// The header that leads to the replay that brought an event back; a record on the topic never has it.
 const REPLAYED_IN: &str = "replayed-in";
 
-/// What the headers of most events take, in bytes.
-const HEADERS_BYTES: usize = 384;
-
 /// What a broker carries: opaque bytes with headers.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Record {
@@ -127,7 +124,7 @@ impl Envelope {
     /// # Errors
     /// When the event cannot be written as JSON; no event that passed [`Event::judge`] is such.
     pub fn encode(&self) -> Result<Record, serde_json::Error> {
-        let mut headers = Headers::with_room(HEADERS_BYTES);
+        let mut headers = Headers::with_room(headers::HEADERS_BYTES);
         // In the order of their names, so that each goes behind the last.
         let mut put = |name: &str, value: &str| headers.set(name, value.as_bytes());
         put("event-id", self.event.id.as_str());

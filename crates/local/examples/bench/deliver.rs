@@ -25,13 +25,13 @@ use crate::{micros_each, middle};
 /// Calls in flight.
 const IN_FLIGHT: usize = 64;
 /// Events of one turn of the product.
-pub(crate) const EVENTS: u64 = 64_000;
+const EVENTS: u64 = 64_000;
 /// Connections that fill the backlog.
-pub(crate) const CONNECTIONS: u16 = 32;
+const CONNECTIONS: u16 = 32;
 /// How long one turn of the bare loop is.
 const TURN: Duration = Duration::from_secs(4);
 /// How often each has its turn.
-pub(crate) const ROUNDS: usize = 3;
+const ROUNDS: usize = 3;
 /// How long a turn of the product may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -110,7 +110,7 @@ pub(crate) fn deliver(process: u32, target: SocketAddr) -> anyhow::Result<(f64, 
     Ok((rate, micros_each(cpu, events)))
 }
 
-/// Waits until the target has got so many requests from a process; tells how many it has then, and when that was.
+/// Waits until the target has got so many requests, of which a process sends the next; tells how many it has then, and when that was.
 fn reach(process: u32, target: SocketAddr, requests: u64) -> anyhow::Result<(u64, Instant)> {
     let began = Instant::now();
     loop {

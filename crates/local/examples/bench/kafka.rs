@@ -28,7 +28,6 @@ pub(crate) fn measure(out: &mut StdoutLock<'_>, _: &Path) -> anyhow::Result<()> 
         runtime.block_on(installation.drain())?;
         let bare = call(target, (round, IN_FLIGHT))?;
         installation.scale(1)?;
-        let [_, dispatcher] = installation.pods()?;
-        Ok((bare, deliver(dispatcher, target)?))
+        Ok((bare, deliver(installation.dispatcher()?, target)?))
     })
 }

@@ -1,4 +1,4 @@
-//! What accepting and delivering an event costs: `make bench` prints it.
+//! What accepting and delivering an event costs: `make bench` and `make bench-kafka` print it.
 //!
 //! Three servers answer the same requests in turn, each a process of its own, on the machine's cores that the load shares:
 //! a bare handler (parses the JSON, verifies the token, stores nothing), the same with a group-commit fsync, and the
@@ -68,7 +68,7 @@ fn main() -> anyhow::Result<()> {
 fn measure(named: &[String]) -> anyhow::Result<()> {
     let names = PARTS.map(|(name, _)| name);
     if let Some(other) = named.iter().find(|name| !names.contains(&name.as_str())) {
-        anyhow::bail!("unknown part `{other}`: name some of {}, or none to measure everything", names.join(", "));
+        anyhow::bail!("unknown part `{other}`: name some of {}, or none to measure all but `{KAFKA}`", names.join(", "));
     }
     let directory = tempfile::tempdir().context("make a directory")?;
     let mut out = io::stdout().lock();
@@ -95,6 +95,7 @@ fn accept(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Result<()> {
     let token = product.log_in()?;
     let rate = rates(out, directory, &product, &token)?;
     half::measure(out, &product, (&token, rate))?;
+    product.settle()?;
     storm::measure(out, &product, &token)
 }
 
