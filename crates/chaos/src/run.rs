@@ -92,7 +92,7 @@ async fn all(cli: &Cli) -> anyhow::Result<bool> {
 async fn one(ground: &Ground, scenario: Scenario, (seed, dir): (u64, &Path), cli: &Cli) -> anyhow::Result<Seen> {
     let mut chance = StdRng::seed_from_u64(seed);
     let pace = Pace { fault: Duration::from_secs_f64(cli.fault), outage: Duration::from_secs_f64(cli.outage) };
-    let small = (scenario == Scenario::DiskFull).then(|| disk::Small::mount(&disk::place(dir))).transpose()?;
+    let small = disk::mount(scenario, dir)?;
     let mut field = Field::prepare(ground, dir, cli.rate, &scenario.settings(seed, dir)).await?;
     let load = field.load(&format!("{}-{seed}", scenario.name())).await?;
     tokio::time::sleep(CALM.mul_f64(chance.random_range(0.5..1.0))).await;

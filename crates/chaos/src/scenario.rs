@@ -35,6 +35,8 @@ pub(crate) enum Scenario {
     IngestKilled,
     /// The spool's file system, a small tmpfs, is filled up by somebody else and freed again.
     DiskFull,
+    /// The spool's file system, a small ext4, finds an error and turns read-only; it stays so.
+    DiskReadOnly,
     /// Ingest is killed in the middle of catching up after an outage.
     KilledCatchingUp,
     /// Ingest, as the first process of a container, is told to stop twice while no broker answers.
@@ -59,7 +61,8 @@ impl Scenario {
     /// Settings that the processes need for it.
     pub(crate) fn settings(self, seed: u64, field: &std::path::Path) -> Vec<(&'static str, String)> {
         match self {
-            Self::DiskFull => disk::settings(seed, field),
+            Self::DiskFull => disk::small(seed, field),
+            Self::DiskReadOnly => disk::spool_on_it(field),
             Self::Calm
             | Self::LeaderKilled
             | Self::BrokersDown
@@ -91,6 +94,7 @@ impl Scenario {
             Self::DatabaseDown => process::database_down(field, lasts).await,
             Self::IngestKilled => process::killed(field, chance).await,
             Self::DiskFull => disk::full(field, lasts).await,
+            Self::DiskReadOnly => disk::read_only(field, lasts).await,
             Self::KilledCatchingUp => process::killed_catching_up(field, lasts).await,
             Self::StoppedTwice => process::stopped_twice(field, lasts).await,
         }
