@@ -55,7 +55,8 @@ pub struct Options {
     /// How long after the beginning of one batch the next may begin: appends that nobody waits for gather meanwhile, and leave
     /// the disk to those that somebody does. The first append after a pause goes at once.
     pub gather: Duration,
-    /// How many bytes of batches all files may hold, the room ahead of the last one's end not counted; beyond it appends are refused as [`AppendError::Full`].
+    /// How many bytes of batches all files may hold, the room ahead of the last one's end not counted; beyond it appends are refused
+    /// as [`AppendError::Full`].
     pub capacity_bytes: u64,
     /// How many bytes the file system keeps free; below it appends are refused as [`AppendError::LowSpace`]. 0 does not look.
     pub free_bytes_min: u64,

@@ -9,6 +9,7 @@
 //! write to the topic, so what is read is held to the same bounds as what ingest accepts.
 
 mod headers;
+mod raw;
 
 use serde::{Deserialize, Serialize};
 
@@ -30,8 +31,10 @@ const REPLAYED_IN: &str = "replayed-in";
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Record {
     /// Decides the partition and the identity.
+    #[serde(with = "raw")]
     pub key: Vec<u8>,
     /// The event as JSON.
+    #[serde(with = "raw")]
     pub payload: Vec<u8>,
     /// What the pipeline needs to know besides the event.
     pub headers: Headers,

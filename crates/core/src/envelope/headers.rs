@@ -11,6 +11,8 @@ use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::raw;
+
 /// Names with values, in the order of the names. Serialized it is a map of text to bytes.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Headers(Vec<u8>);
@@ -190,14 +192,9 @@ impl Serialize for Headers {
     }
 }
 
-/// A value that is written at once and not byte by byte.
-struct Value<'a>(&'a [u8]);
-
-impl Serialize for Value<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self.0)
-    }
-}
+/// A value as it is written.
+#[derive(Serialize)]
+struct Value<'a>(#[serde(serialize_with = "raw::serialize")] &'a [u8]);
 
 impl<'de> Deserialize<'de> for Headers {
     /// Reads from a format that lends text and bytes, as the log's does.

@@ -15,7 +15,7 @@ use crate::metrics::Metrics;
 
 /// How long after one read began the next one does, while few records wait: each costs some wake-ups, however much it reads.
 const BEAT: Duration = Duration::from_millis(50);
-/// So many are few: what comes within a beat at 20,000 a second. More wait only while a backlog is caught up with.
+/// So many are few: what comes within a beat at 20,000 a second. More wait while they come faster, or a backlog is caught up with.
 const FEW: u64 = 1_024;
 /// The longest wait before one read.
 const LONGEST: Duration = Duration::from_secs(2);
