@@ -8,7 +8,7 @@ use actix_web::http::header::CONTENT_TYPE;
 use events_proxy_core::Event;
 use events_proxy_core::event::{BODY_CHARS_MAX, NAME_CHARS_MAX, NAME_CHARS_MIN, Timestamp};
 use events_proxy_core::identity::ID_CHARS_MAX;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 /// The epoch milliseconds of the years 0 to 9999.
 const MILLIS: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
@@ -69,6 +69,12 @@ fn is_told(body: &[u8], refusal: HttpResponse) {
     }
 }
 
+/// A whole number, however it is written: `12`, `12.0` or `1.2e1`.
+fn whole(number: &Number) -> Option<i64> {
+    let written_so = || number.as_f64().filter(|number| number.fract() == 0.0)?.to_string().parse().ok();
+    number.as_i64().or_else(written_so)
+}
+
 /// The fields of an object that are no event's, judged once more in other words.
 fn wrong_fields(sent: &Map<String, Value>) -> BTreeSet<&'static str> {
     let text = |field: &str, least: usize, most: usize| {
@@ -77,7 +83,7 @@ fn wrong_fields(sent: &Map<String, Value>) -> BTreeSet<&'static str> {
     let printable = sent.get("id").and_then(Value::as_str).is_some_and(|id| !id.chars().any(char::is_control));
     let time = match sent.get("timestamp") {
         Some(Value::String(text)) => Timestamp::parse(text).is_some(),
-        Some(Value::Number(millis)) => millis.as_i64().is_some_and(|millis| MILLIS.contains(&millis)),
+        Some(Value::Number(millis)) => whole(millis).is_some_and(|millis| MILLIS.contains(&millis)),
         Some(Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) | None => false,
     };
     let judged = [
