@@ -14,7 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chassis::lifecycle::{OnFailure, Tasks};
 use storage::{Asked, Limit, Reserved, Store};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_retry::strategy::jitter;
 
@@ -29,6 +29,10 @@ const ANSWER_MAX: Duration = Duration::from_secs(1);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// How far apart at most several processes ask that wait for the same slot.
 const TURNS: Duration = Duration::from_millis(5);
+/// How closely the timer tells moments apart: slots that lie closer together are waited for by as many attempts at once.
+const TICK: Duration = Duration::from_millis(1);
+/// The most attempts that have their turn at once: the slots of a limit that is hardly one.
+const TURN_MAX: u128 = 1_000;
 
 /// What it needs.
 #[derive(Debug)]
@@ -56,15 +60,13 @@ struct Parts {
     origin: Instant,
     /// Attempts that wait.
     waiting: AtomicUsize,
-    /// The one that has its turn.
-    turn: tokio::sync::Mutex<()>,
     /// Slots in hand.
     state: Mutex<State>,
     /// Tells the asking task that something is wanted.
     wanted: Notify,
     /// Whether that task has nothing to do until an attempt waits.
     idle: AtomicBool,
-    /// Tells the attempt that has its turn that there is news.
+    /// Tells the attempts that have their turn that there is news.
     news: Notify,
 }
 
@@ -73,6 +75,8 @@ struct Parts {
 struct State {
     /// Slots in hand.
     timeline: Timeline,
+    /// Who has its turn, first come, first served.
+    turns: Arc<Semaphore>,
     /// Whether the limit is in place.
     configured: bool,
     /// No slot before this.
@@ -89,12 +93,12 @@ impl Shared {
     pub fn start(means: Means, tasks: &Tasks) -> Self {
         let (origin, limit) = (Instant::now(), means.limit);
         let lately = Lately::new(limit.requests, limit.interval);
-        let state = State { timeline: Timeline::new(limit), configured: false, not_before: origin, pausing: false, lately };
+        let (timeline, turns) = (Timeline::new(limit), turns(limit));
+        let state = State { timeline, turns, configured: false, not_before: origin, pausing: false, lately };
         let shared = Self(Arc::new(Parts {
             means,
             origin,
             waiting: AtomicUsize::new(0),
-            turn: tokio::sync::Mutex::default(),
             state: Mutex::new(state),
             wanted: Notify::new(),
             idle: AtomicBool::new(false),
@@ -201,7 +205,7 @@ impl Shared {
         if received.jumped {
             tracing::warn!("the database's clock was set; slots in hand are given up");
         }
-        self.0.news.notify_one();
+        self.0.news.notify_waiters();
         Ok(())
     }
 
@@ -210,6 +214,8 @@ impl Shared {
         let mut state = self.state();
         if state.timeline.limit != reserved.limit {
             state.lately = Lately::new(reserved.limit.requests, reserved.limit.interval);
+            // Whoever waits for a turn of before still gets one.
+            state.turns = turns(reserved.limit);
         }
         state.timeline.reserved(began, ended, asked.slots, reserved)
     }
@@ -262,7 +268,13 @@ enum Step {
     Nothing,
 }
 
-/// What the attempt that has its turn does next.
+/// The turns of a limit: as many attempts as slots may come due in one tick of the timer.
+fn turns(limit: Limit) -> Arc<Semaphore> {
+    let slots = TICK.as_nanos() * u128::from(limit.requests) / limit.interval.as_nanos().max(1);
+    Arc::new(Semaphore::new(usize::try_from(slots.clamp(1, TURN_MAX)).unwrap_or(1)))
+}
+
+/// What an attempt that has its turn does next.
 enum Turn {
     /// It is sent now.
     Sent(Instant, Sent),
@@ -281,7 +293,8 @@ impl Pace for Shared {
         if self.0.idle.swap(false, Ordering::SeqCst) {
             self.0.wanted.notify_one();
         }
-        let turn = self.0.turn.lock().await;
+        let turns = Arc::clone(&self.state().turns);
+        let turn = turns.acquire().await.expect("invariant: it is never closed");
         let (sent, of) = loop {
             let news = self.0.news.notified();
             match self.take() {
