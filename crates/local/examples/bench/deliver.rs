@@ -1,7 +1,9 @@
 //! What delivering an event costs: the product with its limit open, beside a bare loop of calls.
 //!
 //! Both send the same mutation to the same simulated target with as many calls in flight. The product reads its topic, checks
-//! for repeats, paces, judges each answer, and settles; the loop does nothing but call. Here topic and database are embedded.
+//! for repeats, paces, judges each answer, and settles; the loop does nothing but call. A target that answers at once shows what
+//! the machine can do, which is CPU time then; one that takes its time, as APIs do, shows what waiting costs. Here topic and
+//! database are embedded.
 
 use std::fs;
 use std::io::{Read, StdoutLock, Write};
@@ -23,7 +25,9 @@ use crate::process::{Peer, Product};
 use crate::{micros_each, middle};
 
 /// Calls in flight.
-const IN_FLIGHT: usize = 64;
+pub(crate) const IN_FLIGHT: usize = 64;
+/// How long the target takes for an answer.
+const LATENCIES: [Duration; 2] = [Duration::ZERO, Duration::from_millis(20)];
 /// Events of one turn of the product.
 const EVENTS: u64 = 64_000;
 /// Connections that fill the backlog.
@@ -35,10 +39,11 @@ const ROUNDS: usize = 3;
 /// How long a turn of the product may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Serves as the target until it is killed; prints its address first.
-pub(crate) fn serve_target() -> anyhow::Result<()> {
+/// Serves as a target that takes so many milliseconds for an answer, until it is killed; prints its address first.
+pub(crate) fn serve_target(latency: &str) -> anyhow::Result<()> {
+    let latency = Duration::from_millis(latency.parse().context("read the latency")?);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listen")?;
-    let options = Options { rate_requests: RATE_REQUESTS_MAX, rate_interval: Duration::from_secs(1), ..Options::default() };
+    let options = Options { rate_requests: RATE_REQUESTS_MAX, rate_interval: Duration::from_secs(1), latency, ..Options::default() };
     actix_rt::System::new().block_on(async {
         let target = Target::start(options, listener, CancellationToken::new())?;
         writeln!(std::io::stdout(), "{}", target.address())?;
@@ -48,10 +53,10 @@ pub(crate) fn serve_target() -> anyhow::Result<()> {
 
 /// Measures both in turn and prints the medians.
 pub(crate) fn measure(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Result<()> {
-    compare(out, ("embedded", IN_FLIGHT), |target, round| {
-        let data = directory.join(format!("deliver-{round}"));
+    compare(out, "embedded", |target, round| {
+        let data = directory.join(format!("deliver-{}-{round}", target.port()));
         fill(&data, round)?;
-        let bare = call(target, (round, IN_FLIGHT))?;
+        let bare = call(target, round)?;
         let proxy = Proxy::start(&data, target)?;
         Ok((bare, deliver(proxy.0.id(), target)?))
     })
@@ -60,13 +65,27 @@ pub(crate) fn measure(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Res
 /// Rates in events per second with the CPU time that each event cost, in microseconds: of the bare loop, and of the product.
 type Turn = ((f64, f64), (f64, f64));
 
-/// Lets each have its turns against one target and prints the medians; the first turn of both only warms up.
+/// Lets each have its turns against targets of several latencies and prints the medians.
 pub(crate) fn compare(
     out: &mut StdoutLock<'_>,
-    (name, in_flight): (&str, usize),
+    name: &str,
     mut turn: impl FnMut(SocketAddr, usize) -> anyhow::Result<Turn>,
 ) -> anyhow::Result<()> {
-    let target = Peer::start(&["serve-target"])?;
+    writeln!(out, "\ndeliver  {IN_FLIGHT} in flight, {name}, limit open, medians of {ROUNDS} turns")?;
+    writeln!(out, "         {:<16}{:<14}{:>12}{:>9}{:>14}", "target answers", "", "events/s", "of bare", "CPU µs/event")?;
+    for latency in LATENCIES {
+        let (bare, product) = medians(latency, &mut turn)?;
+        let answers = if latency.is_zero() { "at once".to_owned() } else { format!("after {} ms", latency.as_millis()) };
+        for (answers, name, (rate, cost)) in [(answers.as_str(), "bare loop", bare), ("", "events-proxy", product)] {
+            writeln!(out, "         {answers:<16}{name:<14}{rate:>12.0}{:>9.2}{cost:>14.1}", rate / bare.0)?;
+        }
+    }
+    Ok(())
+}
+
+/// The medians of turns against a target; the first turn of both only warms up.
+fn medians(latency: Duration, turn: &mut impl FnMut(SocketAddr, usize) -> anyhow::Result<Turn>) -> anyhow::Result<Turn> {
+    let target = Peer::start(&["serve-target", &latency.as_millis().to_string()])?;
     turn(target.address, 0)?;
     let turns = (1..=ROUNDS).map(|round| turn(target.address, round)).collect::<anyhow::Result<Vec<Turn>>>()?;
     let medians = |turns: Vec<(f64, f64)>| {
@@ -74,13 +93,7 @@ pub(crate) fn compare(
         (middle(rates), middle(costs))
     };
     let (bare, product) = turns.into_iter().unzip();
-    let (bare, product) = (medians(bare), medians(product));
-    writeln!(out, "\ndeliver  {in_flight} in flight, {name}, limit open, medians of {ROUNDS} turns")?;
-    writeln!(out, "         {:<14}{:>12}{:>9}{:>14}", "", "events/s", "of bare", "CPU µs/event")?;
-    for (name, (rate, cost)) in [("bare loop", bare), ("events-proxy", product)] {
-        writeln!(out, "         {name:<14}{rate:>12.0}{:>9.2}{cost:>14.1}", rate / bare.0)?;
-    }
-    Ok(())
+    Ok((medians(bare), medians(product)))
 }
 
 /// Accepts events while the target is away.
@@ -168,7 +181,7 @@ impl Drop for Proxy {
 }
 
 /// Calls the target in a loop, and tells how often per second, and what CPU time each call cost, in microseconds.
-pub(crate) fn call(target: SocketAddr, (round, in_flight): (usize, usize)) -> anyhow::Result<(f64, f64)> {
+pub(crate) fn call(target: SocketAddr, round: usize) -> anyhow::Result<(f64, f64)> {
     let time = if round == 0 { Duration::from_secs(1) } else { TURN };
     let before = used(std::process::id())?.cpu;
     chassis::tls::install();
@@ -176,7 +189,7 @@ pub(crate) fn call(target: SocketAddr, (round, in_flight): (usize, usize)) -> an
         let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).tcp_nodelay(true).build().context("make a client")?;
         let (answered, began) = (Arc::new(AtomicU64::new(0)), Instant::now());
         let mut calls = tokio::task::JoinSet::new();
-        for _ in 0..in_flight {
+        for _ in 0..IN_FLIGHT {
             let (client, answered) = (client.clone(), Arc::clone(&answered));
             calls.spawn(async move {
                 while began.elapsed() < time {

@@ -10,23 +10,21 @@ use chaos::installation::Installation;
 use chaos::source::Source;
 use simulators::target::RATE_REQUESTS_MAX;
 
-use crate::deliver::{call, compare, deliver, send};
+use crate::deliver::{IN_FLIGHT, call, compare, deliver, send};
 
-/// Calls in flight: what is usual, for some of them wait for the database's word.
-const IN_FLIGHT: usize = 256;
 /// How long ingest may take to let the source in.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Measures both in turn and prints the medians.
 pub(crate) fn measure(out: &mut StdoutLock<'_>, _: &Path) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().context("make a runtime")?;
-    compare(out, ("Kafka and PostgreSQL", IN_FLIGHT), |target, round| {
+    compare(out, "Kafka and PostgreSQL", |target, round| {
         let in_flight = [("DELIVERY_IN_FLIGHT_MAX", IN_FLIGHT.to_string())];
         let mut installation = runtime.block_on(Installation::start(target, RATE_REQUESTS_MAX, &in_flight))?;
         let source = runtime.block_on(Source::log_in(installation.port, PATIENCE, PATIENCE))?;
         send(SocketAddr::from((Ipv4Addr::LOCALHOST, installation.port)), source.token(), round)?;
         runtime.block_on(installation.drain())?;
-        let bare = call(target, (round, IN_FLIGHT))?;
+        let bare = call(target, round)?;
         installation.scale(1)?;
         Ok((bare, deliver(installation.dispatcher()?, target)?))
     })

@@ -58,7 +58,7 @@ fn main() -> anyhow::Result<()> {
     match first.as_deref() {
         Some("serve-bare") => servers::serve(None),
         Some("serve-fsync") => servers::serve(Some(Path::new(&arguments.next().context("say a directory")?))),
-        Some("serve-target") => deliver::serve_target(),
+        Some("serve-target") => deliver::serve_target(&arguments.next().context("say how many milliseconds an answer takes")?),
         Some("serve-receiver") => recording::serve_receiver(),
         _ => measure(&first.into_iter().chain(arguments).collect::<Vec<String>>()),
     }
