@@ -366,3 +366,19 @@ impl Drop for Waiting<'_> {
 async fn within<T>(call: impl Future<Output = Result<T, storage::Error>>) -> Result<T, storage::Error> {
     timeout(ANSWER_MAX, call).await.unwrap_or(Err(storage::Error::TooSlow(ANSWER_MAX)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::limit;
+    use super::turns;
+
+    #[test]
+    fn as_many_have_their_turn_as_slots_come_due_between_two_looks_at_the_clock() {
+        for (requests, millis, at_once) in [(1, 3_000, 1), (1_000, 1_000, 1), (5_000, 1_000, 5), (1_000, 100, 10), (1_000_000, 1, 1_000)] {
+            let limit = limit(requests, Duration::from_millis(millis)).unwrap();
+            assert_eq!(turns(limit).available_permits(), at_once, "{requests} in {millis} ms");
+        }
+    }
+}

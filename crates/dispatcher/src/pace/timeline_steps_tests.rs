@@ -108,9 +108,11 @@ fn nothing_is_asked_for_before_it_is_of_use() {
     assert_eq!((timeline.ask(0, 0), timeline.ask(0, 1), timeline.ask(60 * MS, 1)), (Ask::Nothing, Ask::Nothing, Ask::Nothing));
     // Half of the time ahead before the last slot in hand.
     assert_eq!((timeline.ask(50 * MS - 1, 2), timeline.ask(50 * MS, 2)), (Ask::At(50 * MS), one));
-    // 8 ms after the last answer.
-    let timeline = with(ten(), 0, 1);
-    assert_eq!((timeline.ask(8 * MS - 1, 2), timeline.ask(8 * MS, 2)), (Ask::At(8 * MS), one));
+    // 8 ms after the last answer; 2 ms where the limit holds nobody up.
+    for (slot, pause) in [(1, 8 * MS), (0, 2 * MS)] {
+        let timeline = with(ten(), slot, 1);
+        assert_eq!((timeline.ask(pause - 1, 2), timeline.ask(pause, 2)), (Ask::At(pause), one));
+    }
 }
 
 #[test]
