@@ -1,33 +1,45 @@
-//! What a source waits for its answer in calm: half as many events as the product sustains, evenly, by the source's clock.
+//! What a source waits for its answer in calm: half as many events as the product sustains, evenly, by the source's clock. Beside it
+//! a handler with the same fsync and nothing else, for the longest waits are the disk's.
 
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::load::{self, Until};
-use crate::process::Product;
+use crate::process::{Peer, Product};
 use crate::{CONNECTIONS, median};
 
-/// How long events come before the first turn: reads of the spool give way for 10 s, and not again before these turns are over.
+/// How long events come before a turn of the product: reads of the spool give way for 10 s, and not again before the turn is over.
 const BEFORE: Duration = Duration::from_secs(13);
 /// How long each turn is.
 const TURN: Duration = Duration::from_secs(8);
 /// How many turns.
 const ROUNDS: usize = 3;
 
-/// Measures it at half of a sustained rate in events per second, and prints it.
-pub(crate) fn measure(out: &mut impl Write, product: &Product, (token, rate): (&str, f64)) -> anyhow::Result<()> {
+/// Measures both in turn at half of a sustained rate in events per second, and prints the medians.
+pub(crate) fn measure(out: &mut impl Write, (directory, product): (&Path, &Product), (token, rate): (&str, f64)) -> anyhow::Result<()> {
+    let fsync = Peer::start(&["serve-fsync", &directory.join("half").display().to_string()])?;
     let every = Duration::from_secs(2).mul_f64(f64::from(CONNECTIONS) / rate);
     product.settle()?;
-    let turn = |name: &str, time| load::run(product.address, token, CONNECTIONS, (name, Until::Paced(every, time)));
-    turn("half", BEFORE)?;
-    let turns = (0..ROUNDS).map(|round| turn(&format!("half-{round}"), TURN)).collect::<Result<Vec<_>, _>>()?;
-    let refused: u64 = turns.iter().map(|seen| seen.other).sum();
-    let [rate, p50, p99, p999] = [0, 500, 990, 999].map(|of| median(&turns, of));
+    let turn = |address, name: &str, time| load::run(address, token, CONNECTIONS, (name, Until::Paced(every, time)));
+    let (mut bare, mut seen) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        bare.push(turn(fsync.address, &format!("bare-{round}"), TURN)?);
+        turn(product.address, &format!("before-{round}"), BEFORE)?;
+        seen.push(turn(product.address, &format!("half-{round}"), TURN)?);
+        product.settle()?;
+    }
+    let refused: u64 = seen.iter().map(|seen| seen.other).sum();
+    let rate = median(&seen, 0);
     writeln!(
         out,
-        "\nhalf     {rate:.0} events/s, half of what is sustained, from when each was due, medians of {ROUNDS} turns of {} s: p50 {p50:.2} ms, p99 {p99:.2} ms, \
-         p99.9 {p999:.2} ms, {refused} refused",
+        "\nhalf     {rate:.0} events/s, half of what is sustained, from when each was due, medians of {ROUNDS} turns of {} s, {refused} refused",
         TURN.as_secs()
     )?;
+    writeln!(out, "         {:<14}{:>12}{:>10}{:>10}", "", "p50 ms", "p99 ms", "p99.9 ms")?;
+    for (name, turns) in [("with fsync", bare), ("events-proxy", seen)] {
+        let [p50, p99, p999] = [500, 990, 999].map(|of| median(&turns, of));
+        writeln!(out, "         {name:<14}{p50:>12.2}{p99:>10.2}{p999:>10.2}")?;
+    }
     Ok(())
 }

@@ -94,7 +94,7 @@ fn accept(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Result<()> {
     writeln!(out, "memory   {idle:>8.1} MiB resident when idle")?;
     let token = product.log_in()?;
     let rate = rates(out, directory, &product, &token)?;
-    half::measure(out, &product, (&token, rate))?;
+    half::measure(out, (directory, &product), (&token, rate))?;
     product.settle()?;
     storm::measure(out, &product, &token)
 }
