@@ -1,9 +1,9 @@
 //! What delivering an event costs: the product with its limit open, beside a bare loop of calls.
 //!
 //! Both send the same mutation to the same simulated target with as many calls in flight. The product reads its topic, checks
-//! for repeats, paces, judges each answer, and settles; the loop does nothing but call. A target that answers at once shows what
-//! the machine can do, which is CPU time then; one that takes its time, as APIs do, shows what waiting costs. Here topic and
-//! database are embedded.
+//! for repeats, paces, judges each answer, and settles; the loop does nothing but call. Against a target that answers at once
+//! all is bound by CPU time, which both share; against one that takes its time, as APIs do, by what waits for what. Here topic
+//! and database are embedded.
 
 use std::fs;
 use std::io::{Read, StdoutLock, Write};
@@ -75,9 +75,9 @@ pub(crate) fn compare(
     writeln!(out, "         {:<16}{:<14}{:>12}{:>9}{:>14}", "target answers", "", "events/s", "of bare", "CPU µs/event")?;
     for latency in LATENCIES {
         let (bare, product) = medians(latency, &mut turn)?;
-        let answers = if latency.is_zero() { "at once".to_owned() } else { format!("after {} ms", latency.as_millis()) };
-        for (answers, name, (rate, cost)) in [(answers.as_str(), "bare loop", bare), ("", "events-proxy", product)] {
-            writeln!(out, "         {answers:<16}{name:<14}{rate:>12.0}{:>9.2}{cost:>14.1}", rate / bare.0)?;
+        let told = if latency.is_zero() { "at once".to_owned() } else { format!("after {} ms", latency.as_millis()) };
+        for (answers, who, (rate, cost)) in [(told.as_str(), "bare loop", bare), ("", "events-proxy", product)] {
+            writeln!(out, "         {answers:<16}{who:<14}{rate:>12.0}{:>9.2}{cost:>14.1}", rate / bare.0)?;
         }
     }
     Ok(())

@@ -1,5 +1,5 @@
 //! What a source waits for its answer in calm: half as many events as the product sustains, evenly, by the source's clock. Beside it
-//! a handler with the same fsync and nothing else, for the longest waits are the disk's.
+//! a bare handler with the same group-commit fsync: how much of the longest waits is the disk's.
 
 use std::io::Write;
 use std::path::Path;
@@ -23,12 +23,14 @@ pub(crate) fn measure(out: &mut impl Write, (directory, product): (&Path, &Produ
     product.settle()?;
     let turn = |address, name: &str, time| load::run(address, token, CONNECTIONS, (name, Until::Paced(every, time)));
     let (mut bare, mut seen) = (Vec::new(), Vec::new());
+    turn(fsync.address, "warm", Duration::from_secs(1))?;
     for round in 0..ROUNDS {
         bare.push(turn(fsync.address, &format!("bare-{round}"), TURN)?);
         turn(product.address, &format!("before-{round}"), BEFORE)?;
         seen.push(turn(product.address, &format!("half-{round}"), TURN)?);
         product.settle()?;
     }
+    anyhow::ensure!(bare.iter().all(|seen| seen.other == 0), "the handler with an fsync refused events");
     let refused: u64 = seen.iter().map(|seen| seen.other).sum();
     let rate = median(&seen, 0);
     writeln!(
