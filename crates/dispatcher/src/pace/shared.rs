@@ -28,11 +28,11 @@ const ANSWER_MAX: Duration = Duration::from_secs(1);
 /// The pause after a reservation that failed; it doubles up to the second.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// How far apart at most several processes ask that wait for the same slot.
-const TURNS: Duration = Duration::from_millis(5);
+const APART: Duration = Duration::from_millis(5);
 /// How closely the timer tells moments apart: slots that lie closer together are waited for by as many attempts at once.
 const TICK: Duration = Duration::from_millis(1);
-/// The most attempts that have their turn at once: the slots of a limit that is hardly one.
-const TURN_MAX: u128 = 1_000;
+/// The most attempts that have their turn at once: all of them are woken by what is new.
+const TURNS_MAX: usize = 1_000;
 
 /// What it needs.
 #[derive(Debug)]
@@ -75,8 +75,8 @@ struct Parts {
 struct State {
     /// Slots in hand.
     timeline: Timeline,
-    /// Who has its turn, first come, first served.
-    turns: Arc<Semaphore>,
+    /// Who has its turn, first come, first served, and how many have it at once.
+    turns: (Arc<Semaphore>, usize),
     /// Whether the limit is in place.
     configured: bool,
     /// No slot before this.
@@ -93,7 +93,7 @@ impl Shared {
     pub fn start(means: Means, tasks: &Tasks) -> Self {
         let (origin, limit) = (Instant::now(), means.limit);
         let lately = Lately::new(limit.requests, limit.interval);
-        let (timeline, turns) = (Timeline::new(limit), turns(limit));
+        let (timeline, turns) = (Timeline::new(limit), queue(turns_of(limit)));
         let state = State { timeline, turns, configured: false, not_before: origin, pausing: false, lately };
         let shared = Self(Arc::new(Parts {
             means,
@@ -131,7 +131,7 @@ impl Shared {
                 Step::At(due) => {
                     // Both arms are cancel-safe: each only waits.
                     tokio::select! {
-                        () = sleep_until(due + jitter(TURNS)) => {}
+                        () = sleep_until(due + jitter(APART)) => {}
                         () = wanted => {}
                     }
                     continue;
@@ -214,8 +214,11 @@ impl Shared {
         let mut state = self.state();
         if state.timeline.limit != reserved.limit {
             state.lately = Lately::new(reserved.limit.requests, reserved.limit.interval);
-            // Whoever waits for a turn of before still gets one.
-            state.turns = turns(reserved.limit);
+            let turns = turns_of(reserved.limit);
+            if state.turns.1 != turns {
+                // Whoever waits for a turn of before still gets one; meanwhile others may pass.
+                state.turns = queue(turns);
+            }
         }
         state.timeline.reserved(began, ended, asked.slots, reserved)
     }
@@ -268,12 +271,6 @@ enum Step {
     Nothing,
 }
 
-/// The turns of a limit: as many attempts as slots may come due in one tick of the timer.
-fn turns(limit: Limit) -> Arc<Semaphore> {
-    let slots = TICK.as_nanos() * u128::from(limit.requests) / limit.interval.as_nanos().max(1);
-    Arc::new(Semaphore::new(usize::try_from(slots.clamp(1, TURN_MAX)).unwrap_or(1)))
-}
-
 /// What an attempt that has its turn does next.
 enum Turn {
     /// It is sent now.
@@ -286,6 +283,17 @@ enum Turn {
     Wait,
 }
 
+/// How many attempts have their turn at once: as many as slots come due in one tick of the timer, but one at least.
+fn turns_of(limit: Limit) -> usize {
+    let slots = TICK.as_nanos() * u128::from(limit.requests) / limit.interval.as_nanos().max(1);
+    usize::try_from(slots).unwrap_or(TURNS_MAX).clamp(1, TURNS_MAX)
+}
+
+/// A queue for so many turns at once.
+fn queue(turns: usize) -> (Arc<Semaphore>, usize) {
+    (Arc::new(Semaphore::new(turns)), turns)
+}
+
 #[async_trait]
 impl Pace for Shared {
     async fn slot(&self) -> Slot {
@@ -293,8 +301,8 @@ impl Pace for Shared {
         if self.0.idle.swap(false, Ordering::SeqCst) {
             self.0.wanted.notify_one();
         }
-        let turns = Arc::clone(&self.state().turns);
-        let turn = turns.acquire().await.expect("invariant: it is never closed");
+        let queue = Arc::clone(&self.state().turns.0);
+        let turn = queue.acquire().await.expect("invariant: it is never closed");
         let (sent, of) = loop {
             let news = self.0.news.notified();
             match self.take() {
@@ -369,16 +377,46 @@ async fn within<T>(call: impl Future<Output = Result<T, storage::Error>>) -> Res
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
+    use chassis::lifecycle::Tasks;
+    use chassis::metrics::Registry;
+    use storage::{Asked, Limit, Options, Reserved, Store};
+
     use super::super::limit;
-    use super::turns;
+    use super::{Means, Shared, turns_of};
+    use crate::metrics::slots::Slots;
+
+    /// So many requests in so many milliseconds.
+    fn of(requests: u32, millis: u64) -> Limit {
+        limit(requests, Duration::from_millis(millis)).unwrap()
+    }
 
     #[test]
     fn as_many_have_their_turn_as_slots_come_due_between_two_looks_at_the_clock() {
-        for (requests, millis, at_once) in [(1, 3_000, 1), (1_000, 1_000, 1), (5_000, 1_000, 5), (1_000, 100, 10), (1_000_000, 1, 1_000)] {
-            let limit = limit(requests, Duration::from_millis(millis)).unwrap();
-            assert_eq!(turns(limit).available_permits(), at_once, "{requests} in {millis} ms");
+        for (requests, millis, turns) in [(1, 3_000, 1), (1_000, 1_000, 1), (5_000, 1_000, 5), (1_000, 100, 10), (1_000_000, 1, 1_000)] {
+            assert_eq!(turns_of(of(requests, millis)), turns, "{requests} in {millis} ms");
         }
+    }
+
+    #[tokio::test]
+    async fn another_limit_has_its_own_turns_and_one_of_as_many_keeps_the_queue() {
+        // Nothing is asked of the database here.
+        let url = "postgres://localhost:1/none".to_owned();
+        let store = Store::connect(&Options { url, max_connections: 1, acquire_timeout: Duration::from_secs(1) }).await.unwrap();
+        let means = Means { store, target: "target".to_owned(), limit: of(10, 1_000), slots: Slots::new(&Registry::new()) };
+        let shared = Shared::start(means, &Tasks::new());
+        let queue = || Arc::clone(&shared.state().turns.0);
+        let hear_of = |limit| {
+            let asked = Asked { slots: 0, ahead: Duration::ZERO, pushed: Duration::ZERO };
+            let reserved = Reserved { now: 1, first: 1, slots: 0, pushed: Duration::ZERO, paused_until: 0, limit };
+            shared.take_up(0, 0, asked, &reserved);
+        };
+        let first = queue();
+        hear_of(of(20, 1_000));
+        assert!(Arc::ptr_eq(&first, &queue()), "20 a second have one turn as well as 10");
+        hear_of(of(5_000, 1_000));
+        assert_eq!((first.available_permits(), queue().available_permits()), (1, 5));
     }
 }

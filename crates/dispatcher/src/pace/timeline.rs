@@ -34,7 +34,7 @@ const OUTDATED: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The least pause between two reservations, as a part of how far ahead they reach: 8 ms of 200.
 const PAUSE_PART: i64 = 25;
-/// The same where all slots that were reserved are due at once, for then the limit holds nobody up: 2 ms of 200.
+/// The same where all slots in hand are due when they come, for then the limit holds nobody up: 2 ms of 200.
 const PAUSE_PART_OPEN: i64 = 100;
 
 /// A reserved slot.
@@ -188,7 +188,7 @@ impl Timeline {
             }
         }
         let last = self.hand.back().and_then(|slot| self.bearings.local(slot.at));
-        let open = reserved.slots > 0 && last.is_none_or(|(_, latest)| latest <= ended);
+        let open = reserved.slots > 0 && last.is_some_and(|(_, latest)| latest <= ended);
         self.ask_from = ended + signed(self.ahead()) / if open { PAUSE_PART_OPEN } else { PAUSE_PART };
         if reserved.slots == 0 && asked > 0 {
             let near = self.bearings.local(first).map_or(ended, |(_, latest)| latest - signed(self.ahead()));

@@ -108,11 +108,17 @@ fn nothing_is_asked_for_before_it_is_of_use() {
     assert_eq!((timeline.ask(0, 0), timeline.ask(0, 1), timeline.ask(60 * MS, 1)), (Ask::Nothing, Ask::Nothing, Ask::Nothing));
     // Half of the time ahead before the last slot in hand.
     assert_eq!((timeline.ask(50 * MS - 1, 2), timeline.ask(50 * MS, 2)), (Ask::At(50 * MS), one));
-    // 8 ms after the last answer; 2 ms where the limit holds nobody up.
-    for (slot, pause) in [(1, 8 * MS), (0, 2 * MS)] {
-        let timeline = with(ten(), slot, 1);
-        assert_eq!((timeline.ask(pause - 1, 2), timeline.ask(pause, 2)), (Ask::At(pause), one));
+    // 8 ms after the last answer; 2 ms where the limit holds nobody up, for all slots were due when they came.
+    let hundred = crate::pace::limit(100, Duration::from_secs(1)).unwrap();
+    for (limit, slot, slots, pause) in [(ten(), 1, 1, 8), (ten(), 0, 1, 2), (hundred, 0, 2, 8)] {
+        let (timeline, pause) = (with(limit, slot, slots), pause * MS);
+        let enough = usize::try_from(slots).unwrap() + 1;
+        assert_eq!((timeline.ask(pause - 1, enough), timeline.ask(pause, enough)), (Ask::At(pause), one), "{slots} from {slot} on");
     }
+    // Of slots that all came too late the database is to blame.
+    let mut timeline = Timeline::new(ten());
+    assert_eq!(timeline.reserved(0, 200 * MS, 1, &answer(ten(), 0, 0, 1)).late, 1);
+    assert_eq!(timeline.ask(208 * MS - 1, 1), Ask::At(208 * MS));
 }
 
 #[test]

@@ -99,6 +99,25 @@ async fn a_changed_limit_reaches_all_processes_and_no_window_sees_more_than_the_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_that_come_together_have_their_slots_though_nobody_comes_after_them() {
+    const TOGETHER: usize = 40;
+    let _turn = machine::turn().await;
+    let (schema, tasks) = (Schema::create().await, Tasks::new());
+    let pace = Arc::new(schema.pace(10_000, Duration::from_secs(1), &tasks).await);
+    for round in 0..5 {
+        let mut waiting = JoinSet::new();
+        for _ in 0..TOGETHER {
+            let pace = Arc::clone(&pace);
+            waiting.spawn(async move { timeout(Duration::from_secs(10), pace.slot()).await.is_ok() });
+        }
+        let served = waiting.join_all().await.into_iter().filter(|served| *served).count();
+        assert_eq!(served, TOGETHER, "in round {round}");
+    }
+    tasks.stop(Duration::from_secs(5)).await;
+    schema.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pause_of_one_process_holds_for_all() {
     let _turn = machine::turn().await;
     let (schema, tasks) = (Schema::create().await, Tasks::new());
