@@ -75,8 +75,8 @@ struct Parts {
 struct State {
     /// Slots in hand.
     timeline: Timeline,
-    /// Who has its turn, first come, first served, and how many have it at once.
-    turns: (Arc<Semaphore>, usize),
+    /// Who has its turn, first come, first served: as many at once as the limit has turns.
+    queue: Arc<Semaphore>,
     /// Whether the limit is in place.
     configured: bool,
     /// No slot before this.
@@ -93,8 +93,8 @@ impl Shared {
     pub fn start(means: Means, tasks: &Tasks) -> Self {
         let (origin, limit) = (Instant::now(), means.limit);
         let lately = Lately::new(limit.requests, limit.interval);
-        let (timeline, turns) = (Timeline::new(limit), queue(turns_of(limit)));
-        let state = State { timeline, turns, configured: false, not_before: origin, pausing: false, lately };
+        let (timeline, queue) = (Timeline::new(limit), Arc::new(Semaphore::new(turns_of(limit))));
+        let state = State { timeline, queue, configured: false, not_before: origin, pausing: false, lately };
         let shared = Self(Arc::new(Parts {
             means,
             origin,
@@ -215,9 +215,9 @@ impl Shared {
         if state.timeline.limit != reserved.limit {
             state.lately = Lately::new(reserved.limit.requests, reserved.limit.interval);
             let turns = turns_of(reserved.limit);
-            if state.turns.1 != turns {
+            if turns != turns_of(state.timeline.limit) {
                 // Whoever waits for a turn of before still gets one; meanwhile others may pass.
-                state.turns = queue(turns);
+                state.queue = Arc::new(Semaphore::new(turns));
             }
         }
         state.timeline.reserved(began, ended, asked.slots, reserved)
@@ -289,11 +289,6 @@ fn turns_of(limit: Limit) -> usize {
     usize::try_from(slots).unwrap_or(TURNS_MAX).clamp(1, TURNS_MAX)
 }
 
-/// A queue for so many turns at once.
-fn queue(turns: usize) -> (Arc<Semaphore>, usize) {
-    (Arc::new(Semaphore::new(turns)), turns)
-}
-
 #[async_trait]
 impl Pace for Shared {
     async fn slot(&self) -> Slot {
@@ -301,7 +296,7 @@ impl Pace for Shared {
         if self.0.idle.swap(false, Ordering::SeqCst) {
             self.0.wanted.notify_one();
         }
-        let queue = Arc::clone(&self.state().turns.0);
+        let queue = Arc::clone(&self.state().queue);
         let turn = queue.acquire().await.expect("invariant: it is never closed");
         let (sent, of) = loop {
             let news = self.0.news.notified();
@@ -376,47 +371,5 @@ async fn within<T>(call: impl Future<Output = Result<T, storage::Error>>) -> Res
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use chassis::lifecycle::Tasks;
-    use chassis::metrics::Registry;
-    use storage::{Asked, Limit, Options, Reserved, Store};
-
-    use super::super::limit;
-    use super::{Means, Shared, turns_of};
-    use crate::metrics::slots::Slots;
-
-    /// So many requests in so many milliseconds.
-    fn of(requests: u32, millis: u64) -> Limit {
-        limit(requests, Duration::from_millis(millis)).unwrap()
-    }
-
-    #[test]
-    fn as_many_have_their_turn_as_slots_come_due_between_two_looks_at_the_clock() {
-        for (requests, millis, turns) in [(1, 3_000, 1), (1_000, 1_000, 1), (5_000, 1_000, 5), (1_000, 100, 10), (1_000_000, 1, 1_000)] {
-            assert_eq!(turns_of(of(requests, millis)), turns, "{requests} in {millis} ms");
-        }
-    }
-
-    #[tokio::test]
-    async fn another_limit_has_its_own_turns_and_one_of_as_many_keeps_the_queue() {
-        // Nothing is asked of the database here.
-        let url = "postgres://localhost:1/none".to_owned();
-        let store = Store::connect(&Options { url, max_connections: 1, acquire_timeout: Duration::from_secs(1) }).await.unwrap();
-        let means = Means { store, target: "target".to_owned(), limit: of(10, 1_000), slots: Slots::new(&Registry::new()) };
-        let shared = Shared::start(means, &Tasks::new());
-        let queue = || Arc::clone(&shared.state().turns.0);
-        let hear_of = |limit| {
-            let asked = Asked { slots: 0, ahead: Duration::ZERO, pushed: Duration::ZERO };
-            let reserved = Reserved { now: 1, first: 1, slots: 0, pushed: Duration::ZERO, paused_until: 0, limit };
-            shared.take_up(0, 0, asked, &reserved);
-        };
-        let first = queue();
-        hear_of(of(20, 1_000));
-        assert!(Arc::ptr_eq(&first, &queue()), "20 a second have one turn as well as 10");
-        hear_of(of(5_000, 1_000));
-        assert_eq!((first.available_permits(), queue().available_permits()), (1, 5));
-    }
-}
+#[path = "shared_tests.rs"]
+mod tests;

@@ -145,9 +145,8 @@ impl Timeline {
         let need = waiting.saturating_sub(self.hand.len());
         let ahead = self.ahead();
         let pushed = u64::try_from(self.wanted).unwrap_or_default();
-        let last = self.hand.back().and_then(|slot| self.bearings.local(slot.at)).map(|(_, latest)| latest);
         let asked = |slots| Asked { slots, ahead, pushed: Duration::from_nanos(pushed) };
-        let from = self.ask_from.max(last.map_or(0, |last| last - signed(ahead) / 2));
+        let from = self.ask_from.max(self.last().map_or(0, |last| last - signed(ahead) / 2));
         if need > 0 && from <= now {
             Ask::Now(asked(u32::try_from(need).unwrap_or(u32::MAX).min(self.at_once())))
         } else if self.wanted > self.pushed + PUSH_MIN {
@@ -187,8 +186,7 @@ impl Timeline {
                 self.hand.push_back(slot);
             }
         }
-        let last = self.hand.back().and_then(|slot| self.bearings.local(slot.at));
-        let open = reserved.slots > 0 && last.is_some_and(|(_, latest)| latest <= ended);
+        let open = reserved.slots > 0 && self.last().is_some_and(|last| last <= ended);
         self.ask_from = ended + signed(self.ahead()) / if open { PAUSE_PART_OPEN } else { PAUSE_PART };
         if reserved.slots == 0 && asked > 0 {
             let near = self.bearings.local(first).map_or(ended, |(_, latest)| latest - signed(self.ahead()));
@@ -219,6 +217,11 @@ impl Timeline {
         let held = self.hand.len();
         self.hand.clear();
         held
+    }
+
+    /// When the last slot in hand is due.
+    fn last(&self) -> Option<i64> {
+        self.bearings.local(self.hand.back()?.at).map(|(_, latest)| latest)
     }
 
     /// How far ahead slots are reserved.

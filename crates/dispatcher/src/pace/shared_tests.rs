@@ -1,0 +1,44 @@
+//! The turns of limits, without a database.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::lifecycle::Tasks;
+use chassis::metrics::Registry;
+use storage::{Asked, Limit, Options, Reserved, Store};
+
+use super::super::limit;
+use super::{Means, Shared, turns_of};
+use crate::metrics::slots::Slots;
+
+/// So many requests in so many milliseconds.
+fn of(requests: u32, millis: u64) -> Limit {
+    limit(requests, Duration::from_millis(millis)).unwrap()
+}
+
+#[test]
+fn as_many_have_their_turn_as_slots_come_due_between_two_looks_at_the_clock() {
+    for (requests, millis, turns) in [(1, 3_000, 1), (1_000, 1_000, 1), (5_000, 1_000, 5), (1_000, 100, 10), (1_000_000, 1, 1_000)] {
+        assert_eq!(turns_of(of(requests, millis)), turns, "{requests} in {millis} ms");
+    }
+}
+
+#[tokio::test]
+async fn another_limit_has_its_own_turns_and_one_of_as_many_keeps_the_queue() {
+    // Nothing is asked of the database here.
+    let url = "postgres://localhost:1/none".to_owned();
+    let store = Store::connect(&Options { url, max_connections: 1, acquire_timeout: Duration::from_secs(1) }).await.unwrap();
+    let means = Means { store, target: "target".to_owned(), limit: of(10, 1_000), slots: Slots::new(&Registry::new()) };
+    let shared = Shared::start(means, &Tasks::new());
+    let queue = || Arc::clone(&shared.state().queue);
+    let hear_of = |limit| {
+        let asked = Asked { slots: 0, ahead: Duration::ZERO, pushed: Duration::ZERO };
+        let reserved = Reserved { now: 1, first: 1, slots: 0, pushed: Duration::ZERO, paused_until: 0, limit };
+        shared.take_up(0, 0, asked, &reserved);
+    };
+    let first = queue();
+    hear_of(of(20, 1_000));
+    assert!(Arc::ptr_eq(&first, &queue()), "20 a second have one turn as well as 10");
+    hear_of(of(5_000, 1_000));
+    assert_eq!((first.available_permits(), queue().available_permits()), (1, 5));
+}
