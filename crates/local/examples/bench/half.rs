@@ -20,7 +20,6 @@ const ROUNDS: usize = 3;
 pub(crate) fn measure(out: &mut impl Write, (directory, product): (&Path, &Product), (token, rate): (&str, f64)) -> anyhow::Result<()> {
     let fsync = Peer::start(&["serve-fsync", &directory.join("half").display().to_string()])?;
     let every = Duration::from_secs(2).mul_f64(f64::from(CONNECTIONS) / rate);
-    product.settle()?;
     let turn = |address, name: &str, time| load::run(address, token, CONNECTIONS, (name, Until::Paced(every, time)));
     let (mut bare, mut seen) = (Vec::new(), Vec::new());
     turn(fsync.address, "warm", Duration::from_secs(1))?;

@@ -95,7 +95,6 @@ fn accept(out: &mut StdoutLock<'_>, directory: &Path) -> anyhow::Result<()> {
     let token = product.log_in()?;
     let rate = rates(out, directory, &product, &token)?;
     half::measure(out, (directory, &product), (&token, rate))?;
-    product.settle()?;
     storm::measure(out, &product, &token)
 }
 
