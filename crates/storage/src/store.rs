@@ -45,6 +45,9 @@ const ALIVE_MAX: Duration = Duration::from_secs(1);
 const STATEMENTS_KEPT: usize = 32;
 /// After how many pages, of 4 KiB, SQLite copies its write-ahead log into the file: a page that many commits change is copied once.
 const WAL_PAGES: &str = "4000";
+/// How much of its file SQLite keeps in memory for a connection that reads, its own default, and for the one that writes, in KiB below zero:
+/// what a transaction changes lies all over the indexes, and pages that do not fit are read again, or written before it ends.
+const CACHES: (&str, &str) = ("-2000", "-8000");
 
 const _: () = assert!(SILENCE_MAX.as_secs() < STATEMENT_MAX.as_secs(), "a vanished client's locks go before a waiting statement");
 const _: () = assert!(STATEMENT_MAX.as_secs() < ANSWER_MAX.as_secs(), "the server gives up first and says why");
@@ -114,13 +117,13 @@ impl Store {
         Box::pin(async move {
             let (read, write) = match Place::of(&options.url)? {
                 Place::Memory => {
-                    let only = open(sqlite(options, 1).idle_timeout(None).max_lifetime(None).min_connections(1)).await?;
+                    let only = open(sqlite(options, 1, CACHES.1).idle_timeout(None).max_lifetime(None).min_connections(1)).await?;
                     (only.clone(), only)
                 }
                 Place::File => {
                     make_ours(&options.url);
-                    let write = open(&sqlite(options, 1)).await?;
-                    (open(&sqlite(options, options.max_connections)).await?, write)
+                    let write = open(&sqlite(options, 1, CACHES.1)).await?;
+                    (open(&sqlite(options, options.max_connections, CACHES.0)).await?, write)
                 }
                 Place::Server => {
                     let pool = open(&postgres(options)).await?;
@@ -257,13 +260,13 @@ fn common(options: &Options, connections: u32) -> ConnectOptions {
 }
 
 /// SQLite with a write-ahead log, where a commit is on the disk when it returns.
-fn sqlite(options: &Options, connections: u32) -> ConnectOptions {
+fn sqlite(options: &Options, connections: u32, cache: &'static str) -> ConnectOptions {
     let busy_timeout = options.acquire_timeout;
     let mut pool = common(options, connections);
     // A connection to a file does not die by itself, and what undoes a statement halfway needs no file.
     pool.test_before_acquire(false).map_sqlx_sqlite_opts(move |sqlite| {
         let sqlite = sqlite.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full).pragma("temp_store", "memory");
-        sqlite.pragma("wal_autocheckpoint", WAL_PAGES).busy_timeout(busy_timeout).foreign_keys(true)
+        sqlite.pragma("wal_autocheckpoint", WAL_PAGES).pragma("cache_size", cache).busy_timeout(busy_timeout).foreign_keys(true)
     });
     pool
 }
