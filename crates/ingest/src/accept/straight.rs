@@ -1,6 +1,8 @@
 //! The second durable way: events go to the topic without the spool, those that come together in one batch.
 //!
 //! One call per event would cost the brokers ten times as much, just when a disk has failed and everything goes this way.
+//! One batch of a partition is under way: a broker takes up a connection's next request when it has answered the last, so
+//! several would wait there for one another, where what comes meanwhile can join none of them.
 //! A batch that failed goes again for as long as somebody waits for it; who has stopped waiting is left out. So a batch
 //! can land although nobody was told: the event is then on the topic twice, or once and refused, and is delivered once.
 
@@ -11,14 +13,11 @@ use broker::{PublishError, Publisher};
 use chassis::lifecycle::{Cause, OnFailure, Tasks, sentence};
 use events_proxy_core::envelope::Record;
 use events_proxy_core::partition;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 /// How many events may wait for one partition.
 const QUEUE: usize = 1_024;
-/// How many batches of a partition may be under way: an event that comes just behind one need not wait for its answer,
-/// which is half the deadline where the broker is slow. Order does not matter on this way.
-const AT_ONCE: usize = 4;
 /// The most bytes of one batch; a larger event goes alone.
 const BATCH_BYTES: usize = 512 * 1_024;
 /// The pause after a failure.
@@ -52,22 +51,19 @@ struct Going {
 pub(crate) struct Straight(Arc<[mpsc::Sender<Going>]>);
 
 impl Straight {
-    /// Starts the workers of each partition.
+    /// Starts a worker for each partition.
     pub(crate) fn start(publisher: &Arc<dyn Publisher>, tasks: &Tasks) -> Self {
         let mut queues = Vec::new();
         for partition in 0..publisher.partitions() {
-            let (queue, waiting) = mpsc::channel(QUEUE);
-            let waiting = Arc::new(Mutex::new(waiting));
-            for _ in 0..AT_ONCE {
-                let (publisher, waiting, stopping) = (Arc::clone(publisher), Arc::clone(&waiting), tasks.stopping());
-                tasks.spawn("publish straight to a partition", OnFailure::StopProcess, async move {
-                    // Cancel-safe: nobody who waits is answered with a 202 that was not earned.
-                    tokio::select! {
-                        () = stopping.cancelled() => Ok(()),
-                        result = work(partition, &*publisher, &waiting) => result,
-                    }
-                });
-            }
+            let (queue, mut waiting) = mpsc::channel(QUEUE);
+            let (publisher, stopping) = (Arc::clone(publisher), tasks.stopping());
+            tasks.spawn("publish straight to a partition", OnFailure::StopProcess, async move {
+                // Cancel-safe: nobody who waits is answered with a 202 that was not earned.
+                tokio::select! {
+                    () = stopping.cancelled() => Ok(()),
+                    result = work(partition, &*publisher, &mut waiting) => result,
+                }
+            });
             queues.push(queue);
         }
         Self(queues.into())
@@ -87,19 +83,16 @@ impl Straight {
 }
 
 /// Publishes what comes, batch after batch.
-async fn work(partition: u32, publisher: &dyn Publisher, waiting: &Mutex<mpsc::Receiver<Going>>) -> Result<(), Cause> {
+async fn work(partition: u32, publisher: &dyn Publisher, waiting: &mut mpsc::Receiver<Going>) -> Result<(), Cause> {
     let mut going = Vec::new();
-    loop {
-        // Whoever has the lock waits for events; the others are at work, or wait for the lock.
-        if waiting.lock().await.recv_many(&mut going, QUEUE).await == 0 {
-            return Ok(());
-        }
+    while waiting.recv_many(&mut going, QUEUE).await > 0 {
         while !going.is_empty() {
             let rest = going.split_off(fitting(&going));
             publish(partition, publisher, going).await;
             going = rest;
         }
     }
+    Ok(())
 }
 
 /// Publishes a batch, in halves where the topic refuses it, until each is on the topic or nobody waits any more.
