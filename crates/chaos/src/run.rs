@@ -10,6 +10,7 @@ use anyhow::Context;
 use clap::Parser;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Cli;
@@ -49,10 +50,10 @@ pub fn run() -> ExitCode {
 /// Plays everything; false when something was not as promised.
 async fn all(cli: &Cli) -> anyhow::Result<bool> {
     let seed = cli.seed.unwrap_or_else(rand::random);
-    let home = tempfile::Builder::new().prefix("events-proxy-chaos").tempdir().context("make a directory")?;
+    let (home, brokers) = (directory(&std::env::temp_dir())?, directory(&cli.brokers)?);
     let mut out = io::stdout();
     writeln!(out, "seed {seed}: three brokers, one database, {} events/s", cli.rate)?;
-    let ground = Ground::prepare(home.path()).await?;
+    let ground = Ground::prepare(brokers.path()).await?;
     let scenarios = if cli.scenarios.is_empty() { <Scenario as clap::ValueEnum>::value_variants() } else { cli.scenarios.as_slice() };
     let mut lines: Vec<(Scenario, Line)> = scenarios.iter().map(|scenario| (*scenario, Line::default())).collect();
     let mut good = true;
@@ -86,6 +87,12 @@ async fn all(cli: &Cli) -> anyhow::Result<bool> {
     }
     table::print(&mut lines, &mut out)?;
     Ok(good)
+}
+
+/// Makes a directory of this program's own.
+fn directory(within: &Path) -> anyhow::Result<TempDir> {
+    let made = tempfile::Builder::new().prefix("events-proxy-chaos").tempdir_in(within);
+    made.with_context(|| format!("make a directory in {}", within.display()))
 }
 
 /// One run of one scenario.
