@@ -28,7 +28,7 @@ pub(crate) struct Cli {
     /// How many events come in per second.
     #[arg(long, default_value_t = 200)]
     pub(crate) rate: u32,
-    /// Where the brokers live: in memory, as a disk of their own, or its stalls would be theirs and the spool's at once.
+    /// Where the brokers live: in memory, as if on a disk of their own, or its stalls would be theirs and the spool's at once.
     #[arg(long, value_name = "DIR", default_value = "/dev/shm")]
     pub(crate) brokers: PathBuf,
     /// Where to keep logs of processes; a failed run's are kept in any case.
