@@ -1,8 +1,9 @@
 //! The second durable way: events go to the topic without the spool, those that come together in one batch.
 //!
 //! One call per event would cost the brokers ten times as much, just when a disk has failed and everything goes this way.
-//! One batch of a partition is under way: a broker takes up a connection's next request when it has answered the last, so
-//! several would wait there for one another, where what comes meanwhile can join none of them.
+//! One batch of a partition is under way: Kafka takes up a connection's next request when it has answered the last, so
+//! several would only queue there, and an event that comes meanwhile could join none of them. The drainer's batches share
+//! the connection.
 //! A batch that failed goes again for as long as somebody waits for it; who has stopped waiting is left out. So a batch
 //! can land although nobody was told: the event is then on the topic twice, or once and refused, and is delivered once.
 

@@ -1,7 +1,8 @@
-//! What goes wrong in the world, and when it stops to.
+//! What goes wrong in the world, and when that ends.
+
+use rand::Rng;
 
 use super::{Event, FAULTS, World};
-use rand::Rng;
 
 impl World {
     /// Something goes wrong, until nothing does any more.
