@@ -15,8 +15,8 @@ pub use reading::{
 };
 pub use writing::{
     a_dropped_call_leaves_the_topic_usable, an_acknowledged_batch_is_readable_in_order, batches_of_one_caller_keep_their_order,
-    concurrent_publishers_lose_nothing, partitions_are_independent, preparing_a_topic_that_is_there_changes_nothing,
-    records_survive_byte_for_byte,
+    concurrent_publishers_lose_nothing, opening_a_way_changes_nothing, partitions_are_independent,
+    preparing_a_topic_that_is_there_changes_nothing, records_survive_byte_for_byte, what_goes_aside_lands_on_the_same_topic,
 };
 
 use std::fmt::Debug;
@@ -125,6 +125,8 @@ macro_rules! conformance_tests {
             a_dropped_call_leaves_the_topic_usable
             concurrent_publishers_lose_nothing
             preparing_a_topic_that_is_there_changes_nothing
+            opening_a_way_changes_nothing
+            what_goes_aside_lands_on_the_same_topic
             reading_again_brings_the_same
             a_fetch_keeps_to_its_bytes_and_brings_at_least_one_record
             an_empty_fetch_waits_about_as_long_as_allowed

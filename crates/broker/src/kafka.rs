@@ -7,6 +7,7 @@
 mod error;
 mod judge;
 mod connect;
+mod resume;
 mod live;
 mod link;
 mod writer;

@@ -142,6 +142,14 @@ impl Publisher for Topic {
             Err(_) => Err(PublishError::Retry { partition, cause: Slow.into() }),
         }
     }
+
+    async fn open(&self, _partition: u32) -> Result<(), PublishError> {
+        Ok(()) // its files are open
+    }
+
+    fn aside(self: Arc<Self>) -> Arc<dyn Publisher> {
+        self // a log takes whatever has come to it as one batch
+    }
 }
 
 #[async_trait]

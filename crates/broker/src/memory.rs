@@ -154,6 +154,14 @@ impl Publisher for Topic {
         target.end.send_replace(held.bounds().end);
         Ok(first)
     }
+
+    async fn open(&self, _partition: u32) -> Result<(), PublishError> {
+        Ok(()) // there is none to go
+    }
+
+    fn aside(self: Arc<Self>) -> Arc<dyn Publisher> {
+        self
+    }
 }
 
 #[async_trait]

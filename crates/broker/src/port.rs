@@ -4,6 +4,7 @@
 //! are tested by [`crate::conformance`] against every adapter alike.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,6 +20,8 @@ use events_proxy_core::envelope::Record;
 /// 4. A call ends: with an answer or an error, within the adapter's own bound, whatever the broker does.
 /// 5. Dropping the future leaves the adapter usable; the batch may or may not land.
 /// 6. Preparing makes the topic where there is none, changes nothing where there is one, and may be repeated.
+/// 7. Opening the way to a partition changes nothing on the topic, and may be repeated.
+/// 8. What goes aside keeps these laws by itself, and does not queue behind batches that do not; between the two there is no order.
 #[async_trait]
 pub trait Publisher: Send + Sync + fmt::Debug {
     /// How many partitions the topic has; never changes while the process runs.
@@ -29,6 +32,12 @@ pub trait Publisher: Send + Sync + fmt::Debug {
 
     /// Appends a batch to a partition and waits until it is durable.
     async fn publish(&self, partition: u32, records: &[Record]) -> Result<u64, PublishError>;
+
+    /// Opens the way to a partition, or finds that it is open: a batch then need not wait for that.
+    async fn open(&self, partition: u32) -> Result<(), PublishError>;
+
+    /// Another way to the same topic.
+    fn aside(self: Arc<Self>) -> Arc<dyn Publisher>;
 }
 
 /// The reading side of a topic.

@@ -11,6 +11,7 @@ mod foreign;
 mod rig;
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use broker::kafka::{Options, Reader, Writer, ensure_topic};
@@ -112,6 +113,36 @@ async fn callers_too_impatient_for_the_deadline_find_the_way_back() {
     cable.restore();
     let answer = timeout(Duration::from_secs(5), writer.publish(0, &[record("after")])).await;
     answer.expect("the client must be replaced long before its deadline").unwrap();
+}
+
+#[tokio::test]
+async fn what_goes_aside_does_not_queue_behind_a_batch_that_is_not_answered() {
+    let options = fresh(1).await;
+    let cable = Cable::lay(&broker(), 0).await;
+    let writer = Arc::new(Writer::new(over(&cable, &options)));
+    writer.publish(0, &[record("before")]).await.unwrap();
+    cable.mute_latest();
+    let aside = Arc::<Writer>::clone(&writer).aside();
+    let (kept, kept_aside) = ([record("during")], [record("aside")]);
+    let (on, aside) = tokio::join!(writer.publish(0, &kept), timeout(Duration::from_millis(700), aside.publish(0, &kept_aside)));
+    aside.expect("it must not wait for the other").unwrap();
+    assert!(matches!(on, Err(PublishError::Retry { .. })), "{on:?}");
+}
+
+#[tokio::test]
+async fn a_way_that_was_opened_is_the_one_that_batches_take() {
+    let options = fresh(2).await;
+    let cable = Cable::lay(&broker(), 0).await;
+    let aside = Arc::new(Writer::new(over(&cable, &options))).aside();
+    for partition in 0..2 {
+        aside.open(partition).await.unwrap();
+    }
+    let made = cable.made();
+    for partition in 0..2 {
+        aside.publish(partition, &[record("at once")]).await.unwrap();
+        aside.open(partition).await.unwrap();
+    }
+    assert_eq!(cable.made(), made);
 }
 
 #[tokio::test]

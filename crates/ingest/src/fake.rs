@@ -38,6 +38,12 @@ pub(crate) struct Topic {
     pub(crate) bytes_max: AtomicU64,
     /// How often it was called.
     pub(crate) calls: AtomicU64,
+    /// How often a way was opened.
+    pub(crate) opened: AtomicU64,
+    /// How many calls are under way.
+    under_way: AtomicU64,
+    /// The most of them at one time.
+    pub(crate) most_under_way: AtomicU64,
     /// Every record, with the moment it landed, in the order it was taken.
     pub(crate) taken: Mutex<Vec<(String, tokio::time::Instant)>>,
 }
@@ -54,6 +60,7 @@ impl Publisher for Topic {
 
     async fn publish(&self, partition: u32, records: &[Record]) -> Result<u64, PublishError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
+        let _call = Call::begin(self);
         if self.hangs.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
@@ -72,6 +79,36 @@ impl Publisher for Topic {
         let mut taken = self.taken.lock().unwrap();
         taken.extend(records.iter().map(|record| (id(record), tokio::time::Instant::now())));
         Ok(0)
+    }
+
+    async fn open(&self, _partition: u32) -> Result<(), PublishError> {
+        self.opened.fetch_add(1, Ordering::SeqCst);
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    }
+
+    fn aside(self: Arc<Self>) -> Arc<dyn Publisher> {
+        self
+    }
+}
+
+/// A call under way.
+struct Call<'a>(&'a Topic);
+
+impl<'a> Call<'a> {
+    /// Counts it.
+    fn begin(topic: &'a Topic) -> Self {
+        let under_way = topic.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+        topic.most_under_way.fetch_max(under_way, Ordering::SeqCst);
+        Self(topic)
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -8,7 +8,7 @@ use events_proxy_core::envelope::Record;
 use tokio::task::JoinSet;
 
 use super::{Rig, batch, record, records};
-use crate::Received;
+use crate::{Publisher, Received};
 
 /// An acknowledged batch is there, whole and in order, at the offset told or later.
 pub async fn an_acknowledged_batch_is_readable_in_order(rig: &dyn Rig) {
@@ -103,6 +103,38 @@ pub async fn a_dropped_call_leaves_the_topic_usable(rig: &dyn Rig) {
             break;
         }
         assert!(received.iter().all(|received| sent.contains(&received.record.key)), "only what was sent may be there");
+    }
+}
+
+/// Opening the way to a partition, once or again, adds nothing to it.
+pub async fn opening_a_way_changes_nothing(rig: &dyn Rig) {
+    let topic = rig.topic(2).await;
+    for publisher in [Arc::clone(&topic.publisher), Arc::clone(&topic.publisher).aside()] {
+        for partition in [0, 1, 1] {
+            publisher.open(partition).await.expect("open the way to a healthy topic");
+        }
+    }
+    let bounds = topic.subscriber.bounds(1).await.expect("bounds of a healthy topic");
+    assert_eq!(bounds.earliest, bounds.end);
+    topic.publish(1, &batch("after", 1)).await;
+    assert_eq!(records(topic.read(1, bounds.end, 1).await), batch("after", 1));
+}
+
+/// What goes aside is on the same topic, acknowledged in the same way, in the order of whoever sent it there.
+pub async fn what_goes_aside_lands_on_the_same_topic(rig: &dyn Rig) {
+    let topic = rig.topic(1).await;
+    let aside = Arc::clone(&topic.publisher).aside();
+    assert_eq!(aside.partitions(), 1);
+    let sending = |publisher: Arc<dyn Publisher>, label: &'static str| async move {
+        for at in 0..12 {
+            publisher.publish(0, &batch(&format!("{label}/{at:02}"), 2)).await.expect("publish to a healthy topic");
+        }
+    };
+    tokio::join!(sending(Arc::clone(&topic.publisher), "straight on"), sending(aside, "aside"));
+    let received = records(topic.read(0, 0, 48).await);
+    for label in ["straight on", "aside"] {
+        let mine: Vec<Record> = received.iter().filter(|record| record.key.starts_with(label.as_bytes())).cloned().collect();
+        assert_eq!(mine, (0..12).flat_map(|at| batch(&format!("{label}/{at:02}"), 2)).collect::<Vec<_>>());
     }
 }
 

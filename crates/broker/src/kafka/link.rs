@@ -5,17 +5,20 @@
 //!              │no                        └───────────────────┴─error or deadline──► client is thrown away
 //!              └► wait 100 ms..2 s, jittered ─► connect, check the topic ─► …
 //! ```
-//! One caller connects while the others wait; if it fails, they are all told so.
+//! One caller connects while the others wait; if it fails, they are all told so. Connecting goes on where a caller that
+//! stopped waiting has left it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
+use rskafka::client::Client;
 use rskafka::client::partition::PartitionClient;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::live::{Lane, Live};
+use super::live::{Lane, Live, Place};
+use super::resume::Resumed;
 use super::{Error, Options, connect};
 
 /// The shortest pause before a client is built anew.
@@ -52,6 +55,8 @@ struct Shared {
 struct State {
     /// The client.
     live: Option<Arc<Live>>,
+    /// The next one while it connects.
+    connecting: Resumed<Result<Client, Error>>,
     /// How many times in a row no client proved of use.
     failures: u32,
     /// Not to connect before.
@@ -76,6 +81,8 @@ pub(super) struct Line {
     link: Link,
     /// The client it belongs to.
     live: Arc<Live>,
+    /// Which of its connections it is.
+    at: (Lane, u32),
     /// The connection.
     client: Arc<PartitionClient>,
 }
@@ -100,11 +107,12 @@ impl Link {
             return Err(Error::NoPartition); // no reason to connect
         }
         let live = self.live(deadline).await?;
-        let client = match live.made(lane, partition)? {
+        let place = live.place(lane, partition)?;
+        let client = match place.made() {
             Some(client) => client,
-            None => self.watch(&live, deadline, live.make(lane, partition)).await?,
+            None => self.watch((&live, place), deadline, live.make(place, partition)).await?,
         };
-        Ok(Line { link: self.clone(), live, client })
+        Ok(Line { link: self.clone(), at: (lane, partition), live, client })
     }
 
     /// The client; replaces one that is over.
@@ -125,7 +133,7 @@ impl Link {
             if at >= deadline {
                 return Err(state.down());
             }
-            // Whoever is dropped while waiting or connecting leaves the state as it was: the next one begins anew.
+            // Whoever is dropped while waiting or connecting leaves the state as it was: the next one goes on.
             sleep_until(at).await;
         }
         self.connect(&mut state, deadline).await
@@ -134,8 +142,11 @@ impl Link {
     /// Connects, under the lock.
     async fn connect(&self, state: &mut State, deadline: Instant) -> Result<Arc<Live>, Error> {
         let options = &self.shared.options;
-        let deadline = deadline.min(Instant::now() + options.connect_timeout);
-        match timeout_at(deadline, Box::pin(connect::open(options))).await.unwrap_or(Err(Error::Late)) {
+        let begin = || {
+            let options = options.clone();
+            async move { timeout(options.connect_timeout, connect::open(&options)).await.unwrap_or(Err(Error::Late)) }
+        };
+        match timeout_at(deadline, state.connecting.end(begin)).await.unwrap_or(Err(Error::Late)) {
             Ok(client) => {
                 tracing::info!(topic = options.topic, brokers = ?options.brokers, "linked to the broker");
                 let live = Arc::new(Live::new(client, options));
@@ -152,9 +163,14 @@ impl Link {
         }
     }
 
-    /// Waits for a call to a client until the deadline.
-    async fn watch<T>(&self, live: &Live, deadline: Instant, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let (outcome, condemned) = live.watch(deadline, call).await;
+    /// Waits for a call at a place of a client until the deadline.
+    async fn watch<T>(
+        &self,
+        (live, place): (&Live, &Place),
+        deadline: Instant,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let (outcome, condemned) = live.watch(place, deadline, call).await;
         if let Err(error) = &outcome
             && condemned
         {
@@ -188,7 +204,8 @@ impl Line {
         deadline: Instant,
         call: impl Future<Output = Result<T, rskafka::client::error::Error>>,
     ) -> Result<T, Error> {
-        self.link.watch(&self.live, deadline, async { call.await.map_err(Error::broker) }).await
+        let place = self.live.place(self.at.0, self.at.1)?;
+        self.link.watch((&self.live, place), deadline, async { call.await.map_err(Error::broker) }).await
     }
 }
 

@@ -6,12 +6,13 @@
 //! On loopback a request of some 9 to 64 kB waits 40 ms for a delayed acknowledgement, because rskafka sets no
 //! `TCP_NODELAY`; smaller and larger ones do not. Who cares for that shapes the batches.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
 use events_proxy_core::envelope::Record;
 use rskafka::chrono::{DateTime, Utc};
-use rskafka::client::partition::Compression;
+use rskafka::client::partition::{Compression, OffsetAt};
 use tokio::time::Instant;
 
 use super::judge::{Verdict, judge};
@@ -25,24 +26,33 @@ use crate::{PublishError, Publisher};
 pub struct Writer {
     /// The way there.
     link: Link,
+    /// Which of the link's connections it uses.
+    lane: Lane,
 }
 
 impl Writer {
     /// Makes a writer; the broker may be absent.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        Self { link: Link::new(options) }
+        Self { link: Link::new(options), lane: Lane::Produce }
     }
 
     /// Appends a batch; answers the first offset.
     async fn append(&self, partition: u32, records: &[Record]) -> Result<u64, Error> {
         let deadline = Instant::now() + self.link.options().request_timeout;
-        let line = self.link.line(Lane::Produce, partition, deadline).await?;
+        let line = self.link.line(self.lane, partition, deadline).await?;
         let now = now();
         let batch = records.iter().map(|record| written(record, now)).collect();
         let call = Box::pin(line.client().produce(batch, Compression::Lz4));
         let offsets = line.answer(deadline, call).await?;
         Ok(offsets.first().and_then(|first| u64::try_from(*first).ok()).unwrap_or_default())
+    }
+
+    /// Connects to a partition, and asks it for what costs it least: an answer shows that the connection is alive.
+    async fn look(&self, partition: u32) -> Result<(), Error> {
+        let deadline = Instant::now() + self.link.options().request_timeout;
+        let line = self.link.line(self.lane, partition, deadline).await?;
+        line.answer(deadline, Box::pin(line.client().get_offset(OffsetAt::Latest))).await.map(drop)
     }
 }
 
@@ -58,11 +68,24 @@ impl Publisher for Writer {
     }
 
     async fn publish(&self, partition: u32, records: &[Record]) -> Result<u64, PublishError> {
-        self.append(partition, records).await.map_err(|error| match judge(&error) {
-            Verdict::TooLarge => PublishError::TooLarge { partition },
-            Verdict::Refused => PublishError::Refused { partition, cause: error.into() },
-            Verdict::OutOfRange | Verdict::Undecodable | Verdict::Trouble => PublishError::Retry { partition, cause: error.into() },
-        })
+        self.append(partition, records).await.map_err(|error| told(partition, error))
+    }
+
+    async fn open(&self, partition: u32) -> Result<(), PublishError> {
+        self.look(partition).await.map_err(|error| told(partition, error))
+    }
+
+    fn aside(self: Arc<Self>) -> Arc<dyn Publisher> {
+        Arc::new(Self { link: self.link.clone(), lane: Lane::Aside })
+    }
+}
+
+/// What an error means to the caller.
+fn told(partition: u32, error: Error) -> PublishError {
+    match judge(&error) {
+        Verdict::TooLarge => PublishError::TooLarge { partition },
+        Verdict::Refused => PublishError::Refused { partition, cause: error.into() },
+        Verdict::OutOfRange | Verdict::Undecodable | Verdict::Trouble => PublishError::Retry { partition, cause: error.into() },
     }
 }
 

@@ -15,10 +15,30 @@ use tokio::task::JoinSet;
 pub(crate) struct Cable {
     /// The port of our end.
     port: u16,
-    /// Which connections may pass bytes: those made since the last change, if it is true.
-    passes: watch::Sender<(u64, bool)>,
+    /// Which connections may pass bytes.
+    passes: watch::Sender<Passes>,
     /// The task that accepts connections and owns theirs.
     _tasks: JoinSet<()>,
+}
+
+/// Which connections may pass bytes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Passes {
+    /// Those made before this one may not.
+    since: usize,
+    /// Whether those made since then may.
+    open: bool,
+    /// This one may not.
+    muted: Option<usize>,
+    /// How many were made.
+    made: usize,
+}
+
+impl Passes {
+    /// Whether a connection may.
+    fn lets(&self, connection: usize) -> bool {
+        self.open && connection >= self.since && self.muted != Some(connection)
+    }
 }
 
 impl Cable {
@@ -26,13 +46,15 @@ impl Cable {
     pub(crate) async fn lay(broker: &str, port: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("take the port");
         let port = listener.local_addr().expect("a bound listener has an address").port();
-        let passes = watch::Sender::new((0, true));
-        let (broker, state) = (Arc::<str>::from(broker), passes.subscribe());
+        let passes = watch::Sender::new(Passes { open: true, ..Passes::default() });
+        let (broker, state) = (Arc::<str>::from(broker), passes.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((near, _)) = listener.accept().await {
-                connections.spawn(carry(near, Arc::clone(&broker), port, state.clone()));
+                let number = state.borrow().made;
+                state.send_modify(|passes| passes.made += 1);
+                connections.spawn(carry(near, Arc::clone(&broker), port, (number, state.subscribe())));
             }
         });
         Self { port, passes, _tasks: tasks }
@@ -45,12 +67,22 @@ impl Cable {
 
     /// From now on no byte passes, and nobody is told.
     pub(crate) fn silence(&self) {
-        self.passes.send_modify(|(epoch, open)| (*epoch, *open) = (*epoch + 1, false));
+        self.passes.send_modify(|passes| passes.open = false);
     }
 
     /// New connections pass bytes again; the old ones never will.
     pub(crate) fn restore(&self) {
-        self.passes.send_modify(|(epoch, open)| (*epoch, *open) = (*epoch + 1, true));
+        self.passes.send_modify(|passes| (passes.since, passes.open) = (passes.made, true));
+    }
+
+    /// How many connections were made.
+    pub(crate) fn made(&self) -> usize {
+        self.passes.borrow().made
+    }
+
+    /// From now on no byte passes on the connection that was made last, and nobody is told.
+    pub(crate) fn mute_latest(&self) {
+        self.passes.send_modify(|passes| passes.muted = passes.made.checked_sub(1));
     }
 }
 
@@ -61,14 +93,13 @@ pub(crate) async fn unused_port() -> u16 {
 }
 
 /// Carries the bytes of one connection, both ways, until an end closes it.
-async fn carry(near: TcpStream, broker: Arc<str>, port: u16, state: watch::Receiver<(u64, bool)>) {
+async fn carry(near: TcpStream, broker: Arc<str>, port: u16, passes: (usize, watch::Receiver<Passes>)) {
     let Ok(far) = TcpStream::connect(broker.as_ref()).await else { return };
     let (host, from) = broker.rsplit_once(':').expect("host:port");
     let wire = |port: u16| [host.as_bytes(), &i32::from(port).to_be_bytes()].concat();
     let (theirs, ours) = (wire(from.parse().expect("a port")), wire(port));
     let (near_read, near_write) = near.into_split();
     let (far_read, far_write) = far.into_split();
-    let born = *state.borrow();
     let replace = |chunk: &mut [u8]| {
         for at in 0..chunk.len().saturating_sub(theirs.len() - 1) {
             if let Some(place) = chunk.get_mut(at..at + theirs.len()).filter(|place| *place == theirs.as_slice()) {
@@ -76,8 +107,8 @@ async fn carry(near: TcpStream, broker: Arc<str>, port: u16, state: watch::Recei
             }
         }
     };
-    let there = pump(near_read, far_write, (born, state.clone()), |_| {});
-    let back = pump(far_read, near_write, (born, state), replace);
+    let there = pump(near_read, far_write, passes.clone(), |_| {});
+    let back = pump(far_read, near_write, passes, replace);
     tokio::select! { () = there => {}, () = back => {} }
 }
 
@@ -85,12 +116,12 @@ async fn carry(near: TcpStream, broker: Arc<str>, port: u16, state: watch::Recei
 async fn pump(
     mut from: impl AsyncReadExt + Unpin,
     mut to: impl AsyncWriteExt + Unpin,
-    (born, state): ((u64, bool), watch::Receiver<(u64, bool)>),
+    (number, passes): (usize, watch::Receiver<Passes>),
     edit: impl Fn(&mut [u8]),
 ) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        if !born.1 || *state.borrow() != born {
+        if !passes.borrow().lets(number) {
             return tokio::time::sleep(Duration::from_secs(3_600)).await;
         }
         let chunk = buffer.get_mut(..count).expect("no more was read than fits");

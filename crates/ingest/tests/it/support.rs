@@ -87,6 +87,14 @@ impl Publisher for Switched {
         }
         self.topic.publish(partition, records).await
     }
+
+    async fn open(&self, _partition: u32) -> Result<(), PublishError> {
+        Ok(())
+    }
+
+    fn aside(self: Arc<Self>) -> Arc<dyn Publisher> {
+        self
+    }
 }
 
 impl Ingest {
