@@ -2,11 +2,13 @@
 //!
 //! One call per event would cost the brokers ten times as much, just when a disk has failed and everything goes this way.
 //! One batch of a partition is under way: Kafka takes up a connection's next request when it has answered the last, so
-//! several would only queue there, and an event that comes meanwhile could join none of them. The drainer's batches share
-//! the connection.
-//! A batch that failed goes again for as long as somebody waits for it; who has stopped waiting is left out. So a batch
-//! can land although nobody was told: the event is then on the topic twice, or once and refused, and is delivered once.
+//! several would only queue there, and an event that comes meanwhile could join none of them. The way is kept open: who
+//! needs it has no time left to connect.
+//! A batch is tried for as long as somebody waits for it, and no call lasts longer; who has stopped waiting is left out. So
+//! a batch can land although nobody was told: the event is then on the topic twice, or once and refused, and is delivered once.
 
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use chassis::lifecycle::{Cause, OnFailure, Tasks, sentence};
 use events_proxy_core::envelope::Record;
 use events_proxy_core::partition;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 /// How many events may wait for one partition.
 const QUEUE: usize = 1_024;
@@ -23,6 +25,10 @@ const QUEUE: usize = 1_024;
 const BATCH_BYTES: usize = 512 * 1_024;
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_millis(25);
+/// How often the way is looked after while nobody needs it; what lies between closes silent connections after some minutes.
+const LOOK: Duration = Duration::from_secs(60);
+/// How soon again, where it did not open.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Why an event did not go this way.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -43,8 +49,17 @@ pub(crate) enum Shut {
 struct Going {
     /// Its record.
     record: Record,
+    /// Until when it is waited for.
+    until: Instant,
     /// Told how it ended.
     told: oneshot::Sender<Result<(), Shut>>,
+}
+
+impl Going {
+    /// Says whether somebody waits for it.
+    fn is_awaited(&self) -> bool {
+        !self.told.is_closed()
+    }
 }
 
 /// The way to the topic; clones share it.
@@ -52,12 +67,13 @@ struct Going {
 pub(crate) struct Straight(Arc<[mpsc::Sender<Going>]>);
 
 impl Straight {
-    /// Starts a worker for each partition.
+    /// Starts a worker for each partition; what they publish does not queue behind what else is published.
     pub(crate) fn start(publisher: &Arc<dyn Publisher>, tasks: &Tasks) -> Self {
+        let publisher = Arc::clone(publisher).aside();
         let mut queues = Vec::new();
         for partition in 0..publisher.partitions() {
             let (queue, mut waiting) = mpsc::channel(QUEUE);
-            let (publisher, stopping) = (Arc::clone(publisher), tasks.stopping());
+            let (publisher, stopping) = (Arc::clone(&publisher), tasks.stopping());
             tasks.spawn("publish straight to a partition", OnFailure::StopProcess, async move {
                 // Cancel-safe: nobody who waits is answered with a 202 that was not earned.
                 tokio::select! {
@@ -75,7 +91,7 @@ impl Straight {
         let count = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
         let chosen = usize::try_from(partition::assign(&record.key, count)).unwrap_or_default();
         let (told, answer) = oneshot::channel();
-        self.0.get(chosen).ok_or(Shut::Busy)?.try_send(Going { record, told }).map_err(|_| Shut::Busy)?;
+        self.0.get(chosen).ok_or(Shut::Busy)?.try_send(Going { record, until, told }).map_err(|_| Shut::Busy)?;
         match timeout_at(until, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(Shut::Late),
@@ -83,45 +99,85 @@ impl Straight {
     }
 }
 
-/// Publishes what comes, batch after batch.
-async fn work(partition: u32, publisher: &dyn Publisher, waiting: &mut mpsc::Receiver<Going>) -> Result<(), Cause> {
-    let mut going = Vec::new();
-    while waiting.recv_many(&mut going, QUEUE).await > 0 {
-        while !going.is_empty() {
-            let rest = going.split_off(fitting(&going));
-            publish(partition, publisher, going).await;
-            going = rest;
-        }
-    }
-    Ok(())
+/// How a call for a batch ended.
+enum Ending {
+    /// Everyone was told, or nobody waits any more.
+    Over,
+    /// The topic is in trouble: the batch goes again.
+    Again(Vec<Going>),
+    /// The topic refuses the batch: each half goes by itself.
+    Halves([Vec<Going>; 2]),
 }
 
-/// Publishes a batch, in halves where the topic refuses it, until each is on the topic or nobody waits any more.
-async fn publish(partition: u32, publisher: &dyn Publisher, batch: Vec<Going>) {
-    let mut stack = vec![batch];
-    while let Some(mut batch) = stack.pop() {
-        batch.retain(|going| !going.told.is_closed());
-        let records: Vec<Record> = batch.iter().map(|going| going.record.clone()).collect();
-        if records.is_empty() {
-            continue;
+/// Publishes what comes, batch after batch. The halves of one that was refused go in turn with what has come since.
+async fn work(partition: u32, publisher: &dyn Publisher, waiting: &mut mpsc::Receiver<Going>) -> Result<(), Cause> {
+    let (mut fresh, mut halves, mut due) = (VecDeque::new(), Vec::new(), Instant::now());
+    loop {
+        if fresh.is_empty() && halves.is_empty() {
+            let come = tokio::select! {
+                biased;
+                come = waiting.recv() => come,
+                // Whatever is dropped here opens the way the next time.
+                never = keep_open(partition, publisher, &mut due) => match never {},
+            };
+            let Some(going) = come else { return Ok(()) };
+            fresh.push_back(going);
         }
-        match publisher.publish(partition, &records).await {
-            Ok(_) => tell(batch, &Ok(())),
-            Err(PublishError::Retry { .. }) => {
-                stack.push(batch);
-                tokio::time::sleep(PAUSE).await;
-            }
-            Err(error @ (PublishError::TooLarge { .. } | PublishError::Refused { .. })) => {
-                let half = batch.len() / 2;
-                if half == 0 {
-                    tell(batch, &Err(Shut::Refused(sentence(&error).into())));
-                } else {
-                    stack.push(batch.split_off(half));
-                    stack.push(batch);
-                }
-            }
+        while fresh.len() < QUEUE
+            && let Ok(going) = waiting.try_recv()
+        {
+            fresh.push_back(going);
+        }
+        fresh.retain(Going::is_awaited);
+        let batch = fresh.drain(..fitting(&fresh)).collect();
+        match publish(partition, publisher, batch).await {
+            Ending::Over => {}
+            Ending::Again(batch) => batch.into_iter().rev().for_each(|going| fresh.push_front(going)),
+            Ending::Halves(both) => halves.extend(both),
+        }
+        halves.retain_mut(|half| {
+            half.retain(Going::is_awaited);
+            !half.is_empty()
+        });
+        let Some(half) = halves.pop() else { continue };
+        match publish(partition, publisher, half).await {
+            Ending::Over => {}
+            Ending::Again(half) => halves.push(half),
+            Ending::Halves(both) => halves.extend(both),
         }
     }
+}
+
+/// Keeps the way open while nobody needs it; `due` is when to look after it.
+async fn keep_open(partition: u32, publisher: &dyn Publisher, due: &mut Instant) -> Infallible {
+    loop {
+        sleep_until(*due).await;
+        let opened = publisher.open(partition).await;
+        *due = Instant::now() + if opened.is_ok() { LOOK } else { LOOK_AGAIN };
+    }
+}
+
+/// Publishes a batch, and waits for the topic until nobody waits for the batch.
+async fn publish(partition: u32, publisher: &dyn Publisher, mut batch: Vec<Going>) -> Ending {
+    let Some(until) = batch.iter().map(|going| going.until).max() else { return Ending::Over };
+    let records: Vec<Record> = batch.iter().map(|going| going.record.clone()).collect();
+    let Ok(answer) = timeout_at(until, publisher.publish(partition, &records)).await else { return Ending::Over };
+    match answer {
+        Ok(_) => tell(batch, &Ok(())),
+        Err(PublishError::Retry { .. }) => {
+            sleep(PAUSE).await;
+            return Ending::Again(batch);
+        }
+        Err(error @ (PublishError::TooLarge { .. } | PublishError::Refused { .. })) => {
+            let half = batch.len() / 2;
+            if half > 0 {
+                let second = batch.split_off(half);
+                return Ending::Halves([second, batch]);
+            }
+            tell(batch, &Err(Shut::Refused(sentence(&error).into())));
+        }
+    }
+    Ending::Over
 }
 
 /// Tells everyone of a batch how it ended; who has stopped waiting does not hear it.
@@ -131,12 +187,12 @@ fn tell(batch: Vec<Going>, ending: &Result<(), Shut>) {
     }
 }
 
-/// How many of those that wait make a batch; at least one.
-fn fitting(going: &[Going]) -> usize {
+/// How many of those that wait make a batch; at least one, if one waits.
+fn fitting(going: &VecDeque<Going>) -> usize {
     let mut bytes = 0_usize;
     let fitting = going.iter().take_while(|one| {
         bytes = bytes.saturating_add(one.record.bytes());
         bytes <= BATCH_BYTES
     });
-    fitting.count().max(1)
+    fitting.count().max(1).min(going.len())
 }
