@@ -28,9 +28,10 @@ pub(crate) struct Cli {
     /// How many events come in per second.
     #[arg(long, default_value_t = 200)]
     pub(crate) rate: u32,
-    /// Where the brokers live: in memory, as if on a disk of their own, or its stalls would be theirs and the spool's at once.
-    #[arg(long, value_name = "DIR", default_value = "/dev/shm")]
-    pub(crate) brokers: PathBuf,
+    /// Where the brokers live, and the disk that turns read-only. None takes memory (/dev/shm) if 2 GiB are free there, so that a
+    /// stall of the spool's disk is not theirs too, else the directory for temporary files.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) brokers: Option<PathBuf>,
     /// Where to keep logs of processes; a failed run's are kept in any case.
     #[arg(long, value_name = "DIR")]
     pub(crate) keep: Option<PathBuf>,

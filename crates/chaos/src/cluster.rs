@@ -87,7 +87,7 @@ impl Cluster {
     async fn call(&self, arguments: &[String]) -> anyhow::Result<()> {
         let called = Command::new(&self.services).args(arguments).kill_on_drop(true).status();
         let status = tokio::time::timeout(PATIENCE, called).await.context("start brokers")?.context("start brokers")?;
-        ensure!(status.success(), "the brokers do not start: see {}", self.dir.display());
+        ensure!(status.success(), "the brokers do not start");
         Ok(())
     }
 }

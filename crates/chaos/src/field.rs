@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use simulators::target::{self, Target};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -117,10 +117,22 @@ impl<'a> Field<'a> {
     /// Logs a source in, and begins a load from it once events get through to the target.
     pub(crate) async fn load(&self, name: &str) -> anyhow::Result<Load> {
         let source = Source::log_in(self.port, PATIENCE, GIVE_UP).await?;
-        let first = format!("{name}-first");
-        ensure!(source.send(&first, None).await == Some(202), "the first event is refused");
+        let first = self.begin(&source, name).await?;
         self.receives(&[first].into()).await.context("before anything was broken")?;
         Ok(Load::begin(source, name.to_owned(), self.rate))
+    }
+
+    /// Sends events until one is accepted, and tells which: while topic and disk are being made, neither may take one in time.
+    async fn begin(&self, source: &Source, name: &str) -> anyhow::Result<String> {
+        let until = Instant::now() + PATIENCE;
+        for number in 0_u64.. {
+            let id = format!("{name}-first-{number}");
+            match source.send(&id, None).await {
+                Some(202) => return Ok(id),
+                status => ensure!(status == Some(503) && Instant::now() < until, "an event before the load got {status:?}"),
+            }
+        }
+        bail!("no event was accepted")
     }
 
     /// Waits until the target has each of these; tells the missing ones when patience ends.
@@ -133,7 +145,7 @@ impl<'a> Field<'a> {
             }
             if Instant::now() > until {
                 let some: Vec<&String> = missing.into_iter().take(5).collect();
-                anyhow::bail!("{} accepted events never reached the target, such as {some:?}", self.missing(expected)?.len());
+                bail!("{} accepted events never reached the target, such as {some:?}", self.missing(expected)?.len());
             }
             tokio::time::sleep(LOOK).await;
         }

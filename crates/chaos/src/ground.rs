@@ -23,7 +23,7 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
-    /// Prepares it; brokers live below `dir`.
+    /// Prepares it; brokers live in `dir`.
     pub(crate) async fn prepare(dir: &Path) -> anyhow::Result<Self> {
         let this = std::env::current_exe().context("find this program")?;
         let binaries = this.parent().context("find the build's directory")?.to_owned();
@@ -31,7 +31,7 @@ impl Ground {
         let admin = variable("TEST_DATABASE_URL").context("TEST_DATABASE_URL is not set: `make chaos` brings a server up")?;
         let services = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../infra/dev/services");
         let database = Cable::lay(address(&admin)?).await?;
-        let cluster = Cluster::start(&dir.join("kafka"), &services).await?;
+        let cluster = Cluster::start(dir, &services).await?;
         Ok(Self { cluster, database, admin, binaries })
     }
 

@@ -62,7 +62,7 @@ impl Scenario {
     pub(crate) fn settings(self, seed: u64, field: &std::path::Path) -> Vec<(&'static str, String)> {
         match self {
             Self::DiskFull => disk::small(seed, field),
-            Self::DiskReadOnly => disk::spool_on_it(field),
+            Self::DiskReadOnly => disk::spool_on_it(field, 0),
             Self::Calm
             | Self::LeaderKilled
             | Self::BrokersDown

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use tempfile::NamedTempFile;
 use tokio::time::Instant;
 
 use super::Scenario;
@@ -26,12 +27,17 @@ const RESERVE: u64 = 8 << 20;
 
 /// A mounted file system; unmounted when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Small(PathBuf);
+pub(crate) struct Small {
+    /// Where it is mounted.
+    at: PathBuf,
+    /// The file that it is in; none for memory.
+    _image: Option<NamedTempFile>,
+}
 
-/// Mounts the file system that a scenario's spool is on, if it has one of its own.
-pub(crate) fn mount(scenario: Scenario, dir: &Path) -> anyhow::Result<Option<Small>> {
+/// Mounts the file system that a scenario's spool is on, if it has one of its own; a file for it is made in `home`.
+pub(crate) fn mount(scenario: Scenario, dir: &Path, home: &Path) -> anyhow::Result<Option<Small>> {
     let full = (scenario == Scenario::DiskFull).then(|| Small::tmpfs(&place(dir))).transpose()?;
-    let read_only = (scenario == Scenario::DiskReadOnly).then(|| Small::ext4(&place(dir))).transpose()?;
+    let read_only = (scenario == Scenario::DiskReadOnly).then(|| Small::ext4(&place(dir), home)).transpose()?;
     Ok(full.or(read_only))
 }
 
@@ -41,26 +47,26 @@ impl Small {
         fs::create_dir_all(at).context("make a place for a small file system")?;
         let status = Command::new("mount").args(["-t", "tmpfs", "-o", SIZE, "chaos"]).arg(at).status().context("mount a tmpfs")?;
         ensure!(status.success(), "a small file system cannot be mounted: that needs root");
-        Ok(Self(at.to_owned()))
+        Ok(Self { at: at.to_owned(), _image: None })
     }
 
     /// Mounts an ext4 in a file, which an error makes read-only.
-    fn ext4(at: &Path) -> anyhow::Result<Self> {
+    fn ext4(at: &Path, home: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(at).context("make a place for an ext4")?;
-        let image = at.with_extension("ext4");
-        File::create(&image).and_then(|file| file.set_len(IMAGE_BYTES)).context("make a file for an ext4")?;
-        let made = Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image).status().context("run mkfs.ext4 (Debian: e2fsprogs)")?;
-        ensure!(made.success(), "an ext4 cannot be made");
-        let status = Command::new("mount").args(["-o", "loop,errors=remount-ro"]).args([&image, at]).status().context("mount an ext4")?;
-        ensure!(status.success(), "an ext4 cannot be mounted: that needs root and loop devices");
-        Ok(Self(at.to_owned()))
+        let image = NamedTempFile::new_in(home).context("make a file for an ext4")?;
+        image.as_file().set_len(IMAGE_BYTES).context("make a file for an ext4")?;
+        let made = Command::new("mkfs.ext4").args(["-q", "-F"]).arg(image.path()).status();
+        ensure!(made.context("run mkfs.ext4 (Debian: e2fsprogs)")?.success(), "an ext4 cannot be made");
+        let status = Command::new("mount").args(["-o", "loop,errors=remount-ro"]).args([image.path(), at]).status();
+        ensure!(status.context("mount an ext4")?.success(), "an ext4 cannot be mounted: that needs root and loop devices");
+        Ok(Self { at: at.to_owned(), _image: Some(image) })
     }
 }
 
 impl Drop for Small {
     fn drop(&mut self) {
         // Lazily: a process that is just being killed may still hold a file.
-        Command::new("umount").arg("--lazy").arg(&self.0).status().ok();
+        Command::new("umount").arg("--lazy").arg(&self.at).status().ok();
     }
 }
 
@@ -69,21 +75,22 @@ pub(crate) fn place(dir: &Path) -> PathBuf {
     dir.join("small")
 }
 
-/// The settings of a spool on the file system of its own.
-pub(super) fn spool_on_it(dir: &Path) -> Vec<(&'static str, String)> {
-    vec![("SPOOL_DIR", place(dir).join("spool").display().to_string())]
+/// The settings of a spool on the file system of its own, which leaves so many bytes of it free.
+pub(super) fn spool_on_it(dir: &Path, reserve: u64) -> Vec<(&'static str, String)> {
+    vec![("SPOOL_DIR", place(dir).join("spool").display().to_string()), ("SPOOL_FREE_BYTES_MIN", reserve.to_string())]
 }
 
 /// The settings of one that fills up: every other run keeps no reserve, so that writes fail for want of space.
 pub(super) fn small(seed: u64, dir: &Path) -> Vec<(&'static str, String)> {
     let reserve = if seed.is_multiple_of(2) { 0 } else { RESERVE };
-    let mut settings = spool_on_it(dir);
-    settings.extend([("SPOOL_SEGMENT_BYTES", "1048576".to_owned()), ("SPOOL_FREE_BYTES_MIN", reserve.to_string())]);
+    let mut settings = spool_on_it(dir, reserve);
+    settings.push(("SPOOL_SEGMENT_BYTES", "1048576".to_owned()));
     settings
 }
 
 /// Fills the file system up, and frees it again.
 pub(super) async fn full(field: &Field<'_>, lasts: Duration) -> anyhow::Result<()> {
+    well(field).await?;
     let ballast = place(&field.dir).join("ballast");
     let mut file = File::create(&ballast).context("fill the disk")?;
     let block = vec![0_u8; 64 << 10];
@@ -99,6 +106,7 @@ pub(super) async fn full(field: &Field<'_>, lasts: Duration) -> anyhow::Result<(
 
 /// Lets the file system find an error; what is on it can be read from then on, and no more.
 pub(super) async fn read_only(field: &Field<'_>, lasts: Duration) -> anyhow::Result<()> {
+    well(field).await?;
     let device = device(&field.dir)?;
     fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "the disk fails").context("let the file system fail")?;
     let refused = File::create(place(&field.dir).join("probe")).err().map(|error| error.kind());
@@ -106,6 +114,14 @@ pub(super) async fn read_only(field: &Field<'_>, lasts: Duration) -> anyhow::Res
     let noticed = noticed(field).await;
     tokio::time::sleep(lasts).await;
     noticed.context("the disk turned read-only")
+}
+
+/// Makes sure that the spool takes events before its disk fails: else nothing is tested.
+async fn well(field: &Field<'_>) -> anyhow::Result<()> {
+    let accepted = field.figure("events_accepted_total").await.unwrap_or_default();
+    let failed = field.figure("spool_failures_total").await.unwrap_or_default();
+    ensure!(failed * 10.0 < accepted, "the spool failed {failed} times for {accepted} events, before its disk did");
+    Ok(())
 }
 
 /// Waits until the spool has noticed that it cannot write.
