@@ -45,9 +45,11 @@ const ALIVE_MAX: Duration = Duration::from_secs(1);
 const STATEMENTS_KEPT: usize = 32;
 /// After how many pages, of 4 KiB, SQLite copies its write-ahead log into the file: a page that many commits change is copied once.
 const WAL_PAGES: &str = "4000";
-/// How much of its file SQLite keeps in memory for a connection that reads, its own default, and for the one that writes, in KiB below zero:
-/// what a transaction changes lies all over the indexes, and pages that do not fit are read again, or written before it ends.
-const CACHES: (&str, &str) = ("-2000", "-8000");
+/// How much of its file SQLite keeps in memory for a connection that reads, in KiB below zero: its own default.
+const READER_CACHE: &str = "-2000";
+/// The same for the one that writes: what a transaction changes lies all over the indexes, and pages that do not fit are read again, or
+/// written before it ends. A database in memory is all there, whatever this says.
+const WRITER_CACHE: &str = "-8000";
 
 const _: () = assert!(SILENCE_MAX.as_secs() < STATEMENT_MAX.as_secs(), "a vanished client's locks go before a waiting statement");
 const _: () = assert!(STATEMENT_MAX.as_secs() < ANSWER_MAX.as_secs(), "the server gives up first and says why");
@@ -117,13 +119,13 @@ impl Store {
         Box::pin(async move {
             let (read, write) = match Place::of(&options.url)? {
                 Place::Memory => {
-                    let only = open(sqlite(options, 1, CACHES.1).idle_timeout(None).max_lifetime(None).min_connections(1)).await?;
+                    let only = open(sqlite(options, 1, WRITER_CACHE).idle_timeout(None).max_lifetime(None).min_connections(1)).await?;
                     (only.clone(), only)
                 }
                 Place::File => {
                     make_ours(&options.url);
-                    let write = open(&sqlite(options, 1, CACHES.1)).await?;
-                    (open(&sqlite(options, options.max_connections, CACHES.0)).await?, write)
+                    let write = open(&sqlite(options, 1, WRITER_CACHE)).await?;
+                    (open(&sqlite(options, options.max_connections, READER_CACHE)).await?, write)
                 }
                 Place::Server => {
                     let pool = open(&postgres(options)).await?;
