@@ -21,7 +21,7 @@ use events_proxy_core::envelope::Record;
 /// 5. Dropping the future leaves the adapter usable; the batch may or may not land.
 /// 6. Preparing makes the topic where there is none, changes nothing where there is one, and may be repeated.
 /// 7. Opening the way to a partition changes nothing on the topic, and may be repeated.
-/// 8. What goes aside keeps these laws by itself, and does not queue behind batches that do not; between the two there is no order.
+/// 8. What goes aside keeps these laws by itself, and where the adapter has connections, on others; between the two there is no order.
 #[async_trait]
 pub trait Publisher: Send + Sync + fmt::Debug {
     /// How many partitions the topic has; never changes while the process runs.

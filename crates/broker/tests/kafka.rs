@@ -130,6 +130,35 @@ async fn what_goes_aside_does_not_queue_behind_a_batch_that_is_not_answered() {
 }
 
 #[tokio::test]
+async fn a_call_whose_caller_stopped_waiting_does_not_hold_up_the_next() {
+    let options = fresh(1).await;
+    let cable = Cable::lay(&broker(), 0).await;
+    let aside = Arc::new(Writer::new(over(&cable, &options))).aside();
+    aside.open(0).await.unwrap();
+    cable.mute_latest();
+    assert!(timeout(Duration::from_millis(200), aside.publish(0, &[record("during")])).await.is_err(), "nothing may be answered");
+    let answer = timeout(Duration::from_millis(200), aside.publish(0, &[record("after")])).await;
+    answer.expect("it must not go behind the other").unwrap();
+}
+
+#[tokio::test]
+async fn one_connection_that_stays_silent_ends_the_client_although_others_answer() {
+    let options = fresh(2).await;
+    let cable = Cable::lay(&broker(), 0).await;
+    let writer = Arc::new(Writer::new(Options { request_timeout: Duration::from_secs(60), ..over(&cable, &options) }));
+    writer.publish(1, &[record("before")]).await.unwrap();
+    for _ in 0..8 {
+        writer.open(1).await.unwrap();
+        // Too soon for any connection.
+        assert!(timeout(Duration::ZERO, writer.publish(0, &[record("during")])).await.is_err());
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await; // for the connections that nobody waits for
+    let made = cable.made();
+    writer.publish(1, &[record("after")]).await.unwrap();
+    assert!(cable.made() >= made + 2, "the client and its partition connect anew: {made} connections, then {}", cable.made());
+}
+
+#[tokio::test]
 async fn a_way_that_was_opened_is_the_one_that_batches_take() {
     let options = fresh(2).await;
     let cable = Cable::lay(&broker(), 0).await;

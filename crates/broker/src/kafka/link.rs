@@ -5,8 +5,7 @@
 //!              │no                        └───────────────────┴─error or deadline──► client is thrown away
 //!              └► wait 100 ms..2 s, jittered ─► connect, check the topic ─► …
 //! ```
-//! One caller connects while the others wait; if it fails, they are all told so. Connecting goes on where a caller that
-//! stopped waiting has left it.
+//! One caller connects while the others wait; if it fails, they are all told so. Connecting goes on when that caller stops waiting.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
@@ -81,8 +80,8 @@ pub(super) struct Line {
     link: Link,
     /// The client it belongs to.
     live: Arc<Live>,
-    /// Which of its connections it is.
-    at: (Lane, u32),
+    /// The connection's place there.
+    place: Arc<Place>,
     /// The connection.
     client: Arc<PartitionClient>,
 }
@@ -110,9 +109,9 @@ impl Link {
         let place = live.place(lane, partition)?;
         let client = match place.made() {
             Some(client) => client,
-            None => self.watch((&live, place), deadline, live.make(place, partition)).await?,
+            None => self.watch(&live, place, deadline, live.make(place, partition)).await?,
         };
-        Ok(Line { link: self.clone(), at: (lane, partition), live, client })
+        Ok(Line { link: self.clone(), place: Arc::clone(place), live, client })
     }
 
     /// The client; replaces one that is over.
@@ -122,6 +121,9 @@ impl Link {
         if let Some(live) = &state.live {
             if !live.is_over() {
                 return Ok(Arc::clone(live));
+            }
+            if live.is_silent() {
+                self.warn(&Error::Late);
             }
             let proved = live.is_proved();
             state.lose(proved);
@@ -146,7 +148,9 @@ impl Link {
             let options = options.clone();
             async move { timeout(options.connect_timeout, connect::open(&options)).await.unwrap_or(Err(Error::Late)) }
         };
-        match timeout_at(deadline, state.connecting.end(begin)).await.unwrap_or(Err(Error::Late)) {
+        // Only the attempt's own end counts: a caller may have come late to it.
+        let Ok(ended) = timeout_at(deadline, state.connecting.end(begin)).await else { return Err(Error::Late) };
+        match ended.unwrap_or(Err(Error::Late)) {
             Ok(client) => {
                 tracing::info!(topic = options.topic, brokers = ?options.brokers, "linked to the broker");
                 let live = Arc::new(Live::new(client, options));
@@ -166,7 +170,8 @@ impl Link {
     /// Waits for a call at a place of a client until the deadline.
     async fn watch<T>(
         &self,
-        (live, place): (&Live, &Place),
+        live: &Live,
+        place: &Place,
         deadline: Instant,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
@@ -204,8 +209,9 @@ impl Line {
         deadline: Instant,
         call: impl Future<Output = Result<T, rskafka::client::error::Error>>,
     ) -> Result<T, Error> {
-        let place = self.live.place(self.at.0, self.at.1)?;
-        self.link.watch((&self.live, place), deadline, async { call.await.map_err(Error::broker) }).await
+        let outcome = self.link.watch(&self.live, &self.place, deadline, async { call.await.map_err(Error::broker) }).await;
+        self.place.answered();
+        outcome
     }
 }
 

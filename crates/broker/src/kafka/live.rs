@@ -4,19 +4,20 @@
 //! one connection in turn, so a fetch that waits would hold up everything behind it.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rskafka::client::Client;
 use rskafka::client::partition::{PartitionClient, UnknownTopicHandling};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::judge::{Verdict, judge};
 use super::resume::Resumed;
 use super::{Error, Options};
 
-/// After so many calls in a row on one connection whose callers stopped waiting, the client counts as failed: nobody
-/// waits long enough there to see a deadline pass.
+/// After so many calls in a row in one place whose callers stopped waiting, the client is over: nobody waits long enough
+/// there to see a deadline pass.
 const ABANDONED_MAX: u32 = 8;
 
 /// What a connection to a partition is for.
@@ -36,20 +37,20 @@ pub(super) enum Lane {
 #[derive(Debug, Default)]
 struct Lanes {
     /// For [`Lane::Produce`].
-    produce: Place,
+    produce: Arc<Place>,
     /// For [`Lane::Aside`].
-    aside: Place,
+    aside: Arc<Place>,
     /// For [`Lane::Fetch`].
-    fetch: Place,
+    fetch: Arc<Place>,
     /// For [`Lane::Offsets`].
-    offsets: Place,
+    offsets: Arc<Place>,
 }
 
 /// The place of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Place {
-    /// The connection.
-    made: OnceLock<Arc<PartitionClient>>,
+    /// The connection. Who stops waiting for an answer lets go of it: the next one would be answered after that.
+    made: StdMutex<Option<Arc<PartitionClient>>>,
     /// The same while it is made.
     making: Mutex<Resumed<Result<PartitionClient, Error>>>,
     /// How many calls in a row were dropped by their callers.
@@ -63,10 +64,14 @@ pub(super) struct Live {
     client: Arc<Client>,
     /// The topic.
     topic: Arc<str>,
+    /// How long connecting may take.
+    patience: Duration,
     /// One entry for each partition.
     lanes: Vec<Lanes>,
-    /// Whether a call failed in a way that condemns the client, or too many on one connection were abandoned.
+    /// Whether a call failed in a way that condemns the client.
     failed: AtomicBool,
+    /// Whether one place stayed silent for too many callers.
+    silent: AtomicBool,
     /// Whether any call succeeded.
     proved: AtomicBool,
 }
@@ -77,15 +82,22 @@ impl Live {
         Self {
             client: Arc::new(client),
             topic: options.topic.as_str().into(),
+            patience: options.connect_timeout,
             lanes: (0..options.partitions).map(|_| Lanes::default()).collect(),
             failed: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
             proved: AtomicBool::new(false),
         }
     }
 
     /// Says whether the client is to be thrown away.
     pub(super) fn is_over(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
+        self.failed.load(Ordering::Relaxed) || self.is_silent()
+    }
+
+    /// Says whether one of its connections stayed silent for too many callers, who were not told.
+    pub(super) fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Relaxed)
     }
 
     /// Says whether the client ever was of use.
@@ -94,7 +106,7 @@ impl Live {
     }
 
     /// The place of a lane's connection to a partition.
-    pub(super) fn place(&self, lane: Lane, partition: u32) -> Result<&Place, Error> {
+    pub(super) fn place(&self, lane: Lane, partition: u32) -> Result<&Arc<Place>, Error> {
         let lanes = usize::try_from(partition).ok().and_then(|at| self.lanes.get(at)).ok_or(Error::NoPartition)?;
         Ok(match lane {
             Lane::Produce => &lanes.produce,
@@ -111,9 +123,15 @@ impl Live {
         if let Some(made) = place.made() {
             return Ok(made);
         }
-        let (client, topic) = (&self.client, &self.topic);
-        let made = making.end(|| connect(Arc::clone(client), Arc::clone(topic), number)).await?;
-        Ok(Arc::clone(place.made.get_or_init(|| Arc::new(made))))
+        let begin = || {
+            let connecting = connect(Arc::clone(&self.client), Arc::clone(&self.topic), number);
+            let patience = self.patience;
+            async move { timeout(patience, connecting).await.unwrap_or(Err(Error::Late)) }
+        };
+        let made = making.end(begin).await;
+        let made = Arc::new(made.unwrap_or(Err(Error::Late))?);
+        *place.lock() = Some(Arc::clone(&made));
+        Ok(made)
     }
 
     /// Waits until the deadline for a call at a place, and learns from how it ends; true beside an error that condemned the client.
@@ -131,7 +149,6 @@ impl Live {
             return (outcome, !self.failed.swap(true, Ordering::Relaxed));
         }
         self.proved.store(true, Ordering::Relaxed);
-        place.abandoned.store(0, Ordering::Relaxed);
         (outcome, false)
     }
 }
@@ -139,7 +156,17 @@ impl Live {
 impl Place {
     /// The connection, if it is made.
     pub(super) fn made(&self) -> Option<Arc<PartitionClient>> {
-        self.made.get().map(Arc::clone)
+        self.lock().clone()
+    }
+
+    /// A call was answered there.
+    pub(super) fn answered(&self) {
+        self.abandoned.store(0, Ordering::Relaxed);
+    }
+
+    /// The connection, if it is made, to change that.
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<PartitionClient>>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -150,7 +177,7 @@ async fn connect(client: Arc<Client>, topic: Arc<str>, partition: i32) -> Result
     client.partition_client(&*topic, partition, UnknownTopicHandling::Error).await.map_err(Error::broker)
 }
 
-/// A call that somebody waits for; counts it when it is dropped without an end.
+/// A call that somebody waits for. When it is dropped without an end it is counted, and its connection let go of.
 struct Pending<'a> {
     /// Whose call it is.
     live: &'a Live,
@@ -162,8 +189,12 @@ struct Pending<'a> {
 
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
-        if !self.answered && self.place.abandoned.fetch_add(1, Ordering::Relaxed) + 1 >= ABANDONED_MAX {
-            self.live.failed.store(true, Ordering::Relaxed);
+        if self.answered {
+            return;
+        }
+        *self.place.lock() = None;
+        if self.place.abandoned.fetch_add(1, Ordering::Relaxed) + 1 >= ABANDONED_MAX {
+            self.live.silent.store(true, Ordering::Relaxed);
         }
     }
 }

@@ -3,30 +3,26 @@
 //! Connecting takes as long as it takes, while a caller may have a few hundred milliseconds. Were it begun anew for each
 //! of them, a broker that is far away would never be reached.
 
-use std::fmt;
-use std::pin::Pin;
+use tokio::task::JoinSet;
 
-/// Work under way; it moves while somebody waits for it.
-pub(super) struct Resumed<T>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
+/// Work under way; it goes on while nobody waits, and ends with this.
+#[derive(Debug)]
+pub(super) struct Resumed<T>(JoinSet<T>);
 
-impl<T> Resumed<T> {
-    /// Waits for the work's end, begun here if none is under way. Whoever is dropped leaves it where it is for the next one.
-    pub(super) async fn end<F: Future<Output = T> + Send + 'static>(&mut self, begin: impl FnOnce() -> F) -> T {
-        let end = self.0.get_or_insert_with(|| Box::pin(begin())).await;
-        self.0 = None;
-        end
+impl<T: Send + 'static> Resumed<T> {
+    /// Waits for the work's end, begun here if none is under way; nothing when the runtime stopped it. Whoever is dropped leaves
+    /// it to the next one.
+    pub(super) async fn end<F: Future<Output = T> + Send + 'static>(&mut self, begin: impl FnOnce() -> F) -> Option<T> {
+        if self.0.is_empty() {
+            self.0.spawn(begin());
+        }
+        self.0.join_next().await?.ok()
     }
 }
 
 impl<T> Default for Resumed<T> {
     fn default() -> Self {
-        Self(None)
-    }
-}
-
-impl<T> fmt::Debug for Resumed<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Resumed").field(&self.0.is_some()).finish()
+        Self(JoinSet::new())
     }
 }
 
@@ -50,7 +46,8 @@ mod tests {
                 };
                 assert!(timeout(Duration::from_millis(100), work.end(begin)).await.is_err());
             }
-            timeout(Duration::from_millis(100), work.end(|| sleep(Duration::MAX))).await.expect("it has 50 ms to go");
+            let ended = timeout(Duration::from_millis(100), work.end(|| sleep(Duration::MAX))).await;
+            assert_eq!(ended.expect("it has 50 ms to go"), Some(()));
             assert_eq!(begun, ending);
         }
     }
