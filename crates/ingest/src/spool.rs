@@ -1,6 +1,6 @@
 //! Opens the spool, says how to go on when it does not open, and shows how full it is.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use broker::log::offline::{self, Finding};
 use broker::log::{self, Log, OpenError};
 use chassis::metrics::{Passing, Registry, whole};
@@ -19,10 +19,17 @@ pub(crate) fn open(settings: &Settings) -> anyhow::Result<Log> {
     let capacity_bytes = settings.spool.capacity_bytes / 10 * FULL_TENTHS;
     let began = Instant::now();
     let opened = Log::open(dir, &log::Options { capacity_bytes, ..settings.spool.clone() });
-    if let Err(OpenError::Damaged { .. }) = &opened {
-        return opened.with_context(|| way_on(settings));
-    }
-    let spool = opened.with_context(|| format!("open the spool {}", dir.display()))?;
+    let spool = opened.map_err(|error| {
+        let way_on = match &error {
+            OpenError::Damaged { .. } => way_on(settings),
+            OpenError::File(_) => format!(
+                "open the spool {}: its file system refuses. Nothing was changed, and what is in it is published once it opens: mend the volume (one                  that turned read-only is checked and mounted anew) and start again; other replicas accept meanwhile",
+                dir.display()
+            ),
+            OpenError::InUse { .. } => format!("open the spool {}", dir.display()),
+        };
+        anyhow::Error::new(error).context(way_on)
+    })?;
     if settings.spool_must_last && log::is_in_memory(dir) {
         bail!(
             "the spool {} is on a file system in memory, which does not outlive the machine: a 202 could not be believed. Set SPOOL_DIR to a lasting \

@@ -189,6 +189,17 @@ async fn a_spool_in_memory_stops_the_start_in_production_unless_the_broker_alone
 }
 
 #[tokio::test]
+async fn a_spool_whose_file_system_refuses_says_that_nothing_is_lost_and_what_to_do() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let spool = file.path().join("spool").display().to_string();
+    let Err(refused) = Ingest::begin("sqlite::memory:".to_owned(), &[("SPOOL_DIR", &spool)]).await else { panic!("it starts on a file") };
+    let told = format!("{refused:#}");
+    for words in [spool.as_str(), "Nothing was changed", "mend the volume", "Not a directory"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+}
+
+#[tokio::test]
 async fn what_another_hand_wrote_into_the_spool_with_good_checksums_is_published_as_it_says() {
     let directory = tempfile::tempdir().unwrap();
     let spool = directory.path().join("spool");
