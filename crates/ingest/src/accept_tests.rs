@@ -131,67 +131,6 @@ async fn broker_refuses_what_the_topic_does_not_acknowledge_and_delivers_it_all_
     assert_eq!(bench.topic.ids(), ["a", "b"]);
 }
 
-/// Sends events, one every so often; tells which were accepted.
-async fn send(accept: &Arc<Accept>, ids: impl IntoIterator<Item = String>, every: Duration) -> Vec<String> {
-    let mut sending = tokio::task::JoinSet::new();
-    for id in ids {
-        let accept = Arc::clone(accept);
-        sending.spawn(async move { accept.accept(&envelope(&id), Budget::new(DEADLINE)).await.is_ok().then_some(id) });
-        tokio::time::sleep(every).await;
-    }
-    sending.join_all().await.into_iter().flatten().collect()
-}
-
-/// The fake topic's two partitions both get some of the ids.
-#[tokio::test]
-async fn one_batch_of_a_partition_is_under_way_and_those_that_come_meanwhile_share_the_next() {
-    let (_dir, bench) = bench(&full(), Durability::Volume).await;
-    tokio::time::pause();
-    bench.topic.batch_ms.store(100, SeqCst);
-    let accepted = send(&Arc::new(bench.accept(Durability::Volume)), (0..40).map(|at| format!("e-{at}")), Duration::from_millis(1)).await;
-    assert_eq!((accepted.len(), bench.topic.ids().len()), (40, 40));
-    assert_eq!((bench.topic.most_under_way.load(SeqCst), bench.topic.calls.load(SeqCst)), (2, 4), "one alone, then all others, on each");
-}
-
-#[tokio::test]
-async fn one_that_is_refused_goes_alone_and_holds_up_nobody_who_comes_after() {
-    let (_dir, bench) = bench(&full(), Durability::Volume).await;
-    tokio::time::pause();
-    bench.topic.batch_ms.store(30, SeqCst);
-    let ids = (0..300).map(|at| if at == 50 { "poison".to_owned() } else { format!("e-{at}") });
-    let accepted = send(&Arc::new(bench.accept(Durability::Volume)), ids, Duration::from_millis(1)).await;
-    assert!(!accepted.contains(&"poison".to_owned()));
-    let late: Vec<String> = (100..300).map(|at| format!("e-{at}")).filter(|id| !accepted.contains(id)).collect();
-    assert!(late.is_empty(), "{late:?}");
-    assert!(accepted.len() >= 290, "{}", accepted.len());
-    assert_eq!(bench.topic.most_under_way.load(SeqCst), 2);
-}
-
-#[tokio::test]
-async fn a_call_that_is_never_answered_holds_up_only_those_who_wait_for_it() {
-    let (_dir, bench) = bench(&full(), Durability::Volume).await;
-    tokio::time::pause();
-    bench.topic.hangs.store(true, SeqCst);
-    let accept = Arc::new(bench.accept(Durability::Volume));
-    assert!(send(&accept, ["a".to_owned()], Duration::ZERO).await.is_empty());
-    bench.topic.hangs.store(false, SeqCst);
-    assert_eq!(send(&accept, ["a".to_owned()], Duration::ZERO).await, ["a"]);
-}
-
-#[tokio::test]
-async fn the_second_way_is_kept_open_and_opening_it_holds_up_nobody() {
-    let (_dir, bench) = bench(&full(), Durability::Volume).await;
-    tokio::time::pause();
-    let accept = Arc::new(bench.accept(Durability::Volume));
-    tokio::time::sleep(Duration::from_secs(150)).await;
-    assert_eq!(bench.topic.opened.load(SeqCst), 2 * 3, "two partitions, at once and each minute");
-    bench.topic.hangs.store(true, SeqCst);
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!(bench.topic.opened.load(SeqCst), 2 * 4);
-    bench.topic.hangs.store(false, SeqCst);
-    assert_eq!(send(&accept, ["a".to_owned(), "b".to_owned()], Duration::ZERO).await.len(), 2);
-}
-
 #[tokio::test]
 async fn a_topic_that_fails_for_a_moment_is_asked_again_within_the_deadline() {
     let (_dir, bench) = bench(&full(), Durability::Volume).await;

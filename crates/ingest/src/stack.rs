@@ -115,14 +115,20 @@ pub fn start(parts: Parts, listener: TcpListener, tasks: &Tasks) -> anyhow::Resu
     let drainer = DrainerParts { spool: spool.clone(), publisher: Arc::clone(&publisher), overtaken: overtaken.clone(), courtesy, worker };
     let progress = Drainer::start(drainer, &own).context("read how far the spool is published")?;
     spool::observe(&spool, &progress, (&metrics, &registry));
-    own.spawn("make the topic", OnFailure::Log, topic::prepare(Arc::clone(&publisher), own.stopping()));
+    let straight = Straight::start(&publisher, &own);
+    let (making, second, tasks_of_it) = (Arc::clone(&publisher), straight.clone(), own.clone());
+    own.spawn("make the topic", OnFailure::Log, async move {
+        topic::prepare(making, tasks_of_it.stopping()).await?;
+        second.keep_open(&tasks_of_it); // where there is no topic, a look would only make the link pause
+        Ok(())
+    });
     let (sowing, seeds, stop) = (store.clone(), settings.accounts.clone(), own.stopping());
     own.spawn("put accounts in place", OnFailure::Log, async move { seed::sow(&sowing, &seeds, stop).await });
 
     let accept = Accept {
         durability: settings.durability,
         spool: spool.clone(),
-        straight: Straight::start(&publisher, &own),
+        straight,
         partitions: publisher.partitions(),
         acks,
         overtaken,

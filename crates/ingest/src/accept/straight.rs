@@ -4,8 +4,8 @@
 //! One batch of a partition is under way: Kafka takes up a connection's next request when it has answered the last, so
 //! several would only queue there, and an event that comes meanwhile could join none of them. The way is kept open: who
 //! needs it has no time left to connect.
-//! A batch is tried for as long as somebody waits for it, and no call lasts longer; who has stopped waiting is left out. So
-//! a batch can land although nobody was told: the event is then on the topic twice, or once and refused, and is delivered once.
+//! A batch is tried until the last deadline of those who wait for it; who has stopped waiting is left out when it goes again.
+//! So a batch can land although nobody was told: the event is then on the topic twice, or once and refused, and is delivered once.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -17,18 +17,18 @@ use chassis::lifecycle::{Cause, OnFailure, Tasks, sentence};
 use events_proxy_core::envelope::Record;
 use events_proxy_core::partition;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
-/// How many events may wait for one partition.
+/// How many events may wait for one partition, and again as many make up its next batches. What is tried in halves is bounded by
+/// who waits for it: the requests that are admitted.
 const QUEUE: usize = 1_024;
 /// The most bytes of one batch; a larger event goes alone.
 const BATCH_BYTES: usize = 512 * 1_024;
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_millis(25);
-/// How often the way is looked after while nobody needs it; what lies between closes silent connections after some minutes.
-const LOOK: Duration = Duration::from_secs(60);
-/// How soon again, where it did not open.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often the way to a partition is looked after: a connection that was lost, or whose broker has fallen silent, is found out
+/// before somebody needs it.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Why an event did not go this way.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -64,7 +64,12 @@ impl Going {
 
 /// The way to the topic; clones share it.
 #[derive(Debug, Clone)]
-pub(crate) struct Straight(Arc<[mpsc::Sender<Going>]>);
+pub(crate) struct Straight {
+    /// Leads to each partition's worker.
+    queues: Arc<[mpsc::Sender<Going>]>,
+    /// Publishes what they are given.
+    publisher: Arc<dyn Publisher>,
+}
 
 impl Straight {
     /// Starts a worker for each partition; what they publish does not queue behind what else is published.
@@ -83,15 +88,29 @@ impl Straight {
             });
             queues.push(queue);
         }
-        Self(queues.into())
+        Self { queues: queues.into(), publisher }
+    }
+
+    /// Keeps the way to each partition open from now on.
+    pub(crate) fn keep_open(&self, tasks: &Tasks) {
+        for partition in 0..self.publisher.partitions() {
+            let (publisher, stopping) = (Arc::clone(&self.publisher), tasks.stopping());
+            tasks.spawn("keep the second way to a partition open", OnFailure::StopProcess, async move {
+                // Cancel-safe: an answer changes nothing.
+                tokio::select! {
+                    () = stopping.cancelled() => Ok(()),
+                    never = keep_open(partition, &*publisher) => match never {},
+                }
+            });
+        }
     }
 
     /// Publishes a record, and waits for the topic until the deadline.
     pub(crate) async fn publish(&self, record: Record, until: Instant) -> Result<(), Shut> {
-        let count = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(self.queues.len()).unwrap_or(u32::MAX);
         let chosen = usize::try_from(partition::assign(&record.key, count)).unwrap_or_default();
         let (told, answer) = oneshot::channel();
-        self.0.get(chosen).ok_or(Shut::Busy)?.try_send(Going { record, until, told }).map_err(|_| Shut::Busy)?;
+        self.queues.get(chosen).ok_or(Shut::Busy)?.try_send(Going { record, until, told }).map_err(|_| Shut::Busy)?;
         match timeout_at(until, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(Shut::Late),
@@ -111,16 +130,10 @@ enum Ending {
 
 /// Publishes what comes, batch after batch. The halves of one that was refused go in turn with what has come since.
 async fn work(partition: u32, publisher: &dyn Publisher, waiting: &mut mpsc::Receiver<Going>) -> Result<(), Cause> {
-    let (mut fresh, mut halves, mut due) = (VecDeque::new(), Vec::new(), Instant::now());
+    let (mut fresh, mut halves) = (VecDeque::new(), Vec::new());
     loop {
         if fresh.is_empty() && halves.is_empty() {
-            let come = tokio::select! {
-                biased;
-                come = waiting.recv() => come,
-                // Whatever is dropped here opens the way the next time.
-                never = keep_open(partition, publisher, &mut due) => match never {},
-            };
-            let Some(going) = come else { return Ok(()) };
+            let Some(going) = waiting.recv().await else { return Ok(()) };
             fresh.push_back(going);
         }
         while fresh.len() < QUEUE
@@ -148,16 +161,15 @@ async fn work(partition: u32, publisher: &dyn Publisher, waiting: &mut mpsc::Rec
     }
 }
 
-/// Keeps the way open while nobody needs it; `due` is when to look after it.
-async fn keep_open(partition: u32, publisher: &dyn Publisher, due: &mut Instant) -> Infallible {
+/// Keeps the way to a partition open. What is wrong with it is told by the link, and by who needs it.
+async fn keep_open(partition: u32, publisher: &dyn Publisher) -> Infallible {
     loop {
-        sleep_until(*due).await;
-        let opened = publisher.open(partition).await;
-        *due = Instant::now() + if opened.is_ok() { LOOK } else { LOOK_AGAIN };
+        publisher.open(partition).await.ok();
+        sleep(LOOK).await;
     }
 }
 
-/// Publishes a batch, and waits for the topic until nobody waits for the batch.
+/// Publishes a batch, and waits for the topic until the batch's last deadline.
 async fn publish(partition: u32, publisher: &dyn Publisher, mut batch: Vec<Going>) -> Ending {
     let Some(until) = batch.iter().map(|going| going.until).max() else { return Ending::Over };
     let records: Vec<Record> = batch.iter().map(|going| going.record.clone()).collect();
@@ -196,3 +208,7 @@ fn fitting(going: &VecDeque<Going>) -> usize {
     });
     fitting.count().max(1).min(going.len())
 }
+
+#[cfg(test)]
+#[path = "straight_tests.rs"]
+mod tests;
