@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -122,17 +123,22 @@ impl<'a> Field<'a> {
         Ok(Load::begin(source, name.to_owned(), self.rate))
     }
 
-    /// Sends events until one is accepted, and tells which: while topic and disk are being made, neither may take one in time.
+    /// Sends an event until it is accepted, and tells its id: while topic and disk are being made, neither may take one in time.
     async fn begin(&self, source: &Source, name: &str) -> anyhow::Result<String> {
-        let until = Instant::now() + PATIENCE;
-        for number in 0_u64.. {
-            let id = format!("{name}-first-{number}");
-            match source.send(&id, None).await {
-                Some(202) => return Ok(id),
-                status => ensure!(status == Some(503) && Instant::now() < until, "an event before the load got {status:?}"),
+        let (until, first) = (Instant::now() + PATIENCE, format!("{name}-first"));
+        let mut refused = 0_u32;
+        loop {
+            match source.send(&first, None).await {
+                Some(202) => break,
+                status => ensure!(status == Some(503) && Instant::now() < until, "the first event got {status:?}"),
             }
+            refused += 1;
+            tokio::time::sleep(LOOK).await;
         }
-        bail!("no event was accepted")
+        if refused > 0 {
+            writeln!(io::stdout(), "{name}: the first event was refused {refused} times before the load began")?;
+        }
+        Ok(first)
     }
 
     /// Waits until the target has each of these; tells the missing ones when patience ends.

@@ -20,19 +20,21 @@ pub(crate) struct Ground {
     admin: String,
     /// Where the binaries are.
     binaries: PathBuf,
+    /// Where to keep what must be quick.
+    pub(crate) quick: PathBuf,
 }
 
 impl Ground {
-    /// Prepares it; brokers live in `dir`.
-    pub(crate) async fn prepare(dir: &Path) -> anyhow::Result<Self> {
+    /// Prepares it, with brokers in a directory of their own.
+    pub(crate) async fn prepare(quick: PathBuf, brokers: &Path) -> anyhow::Result<Self> {
         let this = std::env::current_exe().context("find this program")?;
         let binaries = this.parent().context("find the build's directory")?.to_owned();
         let variable = |name: &str| std::env::vars_os().find(|(key, _)| key == name).and_then(|(_, value)| value.into_string().ok());
         let admin = variable("TEST_DATABASE_URL").context("TEST_DATABASE_URL is not set: `make chaos` brings a server up")?;
         let services = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../infra/dev/services");
         let database = Cable::lay(address(&admin)?).await?;
-        let cluster = Cluster::start(dir, &services).await?;
-        Ok(Self { cluster, database, admin, binaries })
+        let cluster = Cluster::start(brokers, &services).await?;
+        Ok(Self { cluster, database, admin, binaries, quick })
     }
 
     /// Lets everything through again.

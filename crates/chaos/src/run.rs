@@ -19,6 +19,8 @@ use crate::ground::Ground;
 use crate::scenario::{Pace, Scenario, disk};
 use crate::table::{self, Line, Seen};
 
+/// The directory of the brokers, among what must be quick.
+const BROKERS: &str = "brokers";
 /// How much must be free in memory for what lives there.
 const ROOM_BYTES: u64 = 2 << 30;
 /// How long a load runs before something is broken, and after it is healed.
@@ -52,31 +54,29 @@ pub fn run() -> ExitCode {
 /// Plays everything; false when something was not as promised.
 async fn all(cli: &Cli) -> anyhow::Result<bool> {
     let seed = cli.seed.unwrap_or_else(rand::random);
-    let quick = cli.brokers.clone().unwrap_or_else(memory);
-    let (home, quick) = (directory(&std::env::temp_dir())?, directory(&quick)?);
-    let brokers = quick.path().join("brokers");
-    let mut out = io::stdout();
-    writeln!(out, "seed {seed}: three brokers in {}, one database, {} events/s", quick.path().display(), cli.rate)?;
-    let ground = match Ground::prepare(&brokers).await {
-        Ok(ground) => ground,
-        Err(error) => {
-            keep(&brokers, cli)?;
-            return Err(error);
-        }
-    };
-    // Brokers that have just started take ten times as long to answer, until their virtual machine has compiled what it runs.
-    let dir = home.path().join("warm-up");
-    std::fs::create_dir_all(&dir).context("make a directory")?;
-    one((&ground, quick.path()), Scenario::Calm, (seed, &dir), cli).await.context("warm the brokers up")?;
+    let quick = directory(&cli.brokers.clone().unwrap_or_else(memory))?;
+    writeln!(io::stdout(), "seed {seed}: three brokers in {}, one database, {} events/s", quick.path().display(), cli.rate)?;
+    let good = rounds(cli, seed, quick.path()).await;
+    if cli.keep.is_some() || !matches!(good, Ok(true)) {
+        keep(&quick.path().join(BROKERS), cli).ok(); // there are none if it failed before them
+    }
+    good
+}
+
+/// Plays each scenario as often as was asked for; what must be quick lives in a directory of its own.
+async fn rounds(cli: &Cli, seed: u64, quick: &Path) -> anyhow::Result<bool> {
+    let (home, mut out) = (directory(&std::env::temp_dir())?, io::stdout());
+    let ground = Ground::prepare(quick.to_owned(), &quick.join(BROKERS)).await?;
+    warm_up(&ground, cli, (seed, &home.path().join("warm-up"))).await?;
     let scenarios = if cli.scenarios.is_empty() { <Scenario as clap::ValueEnum>::value_variants() } else { cli.scenarios.as_slice() };
     let mut lines: Vec<(Scenario, Line)> = scenarios.iter().map(|scenario| (*scenario, Line::default())).collect();
-    let (mut good, mut kept_brokers) = (true, false);
+    let mut good = true;
     for round in 0..cli.runs {
         for (scenario, line) in &mut lines {
             let seed = seed.wrapping_add(u64::from(round));
             let dir = home.path().join(format!("{}-{round}", scenario.name()));
             std::fs::create_dir_all(&dir).context("make a directory")?;
-            let played = one((&ground, quick.path()), *scenario, (seed, &dir), cli).await;
+            let played = one(&ground, *scenario, (seed, &dir), cli).await;
             ground.heal();
             let failed = match played {
                 Ok(seen) => {
@@ -95,16 +95,23 @@ async fn all(cli: &Cli) -> anyhow::Result<bool> {
             }
             if failed.is_some() || cli.keep.is_some() {
                 keep(&dir, cli)?;
-                kept_brokers = true;
             }
             std::fs::remove_dir_all(&dir).ok();
         }
     }
-    if kept_brokers {
-        keep(&brokers, cli)?;
-    }
     table::print(&mut lines, &mut out)?;
     Ok(good)
+}
+
+/// Sends events in calm that nobody judges: brokers that have just started take ten times as long to answer, until their virtual machine
+/// has compiled what it runs.
+async fn warm_up(ground: &Ground, cli: &Cli, (seed, dir): (u64, &Path)) -> anyhow::Result<()> {
+    std::fs::create_dir_all(dir).context("make a directory")?;
+    let warm = one(ground, Scenario::Calm, (seed, dir), cli).await;
+    if warm.is_err() {
+        keep(dir, cli)?;
+    }
+    warm.map(drop).context("warm the brokers up")
 }
 
 /// Where what must be quick lives unless that is said: in memory, if there is room.
@@ -121,10 +128,10 @@ fn directory(within: &Path) -> anyhow::Result<TempDir> {
 }
 
 /// One run of one scenario.
-async fn one((ground, quick): (&Ground, &Path), scenario: Scenario, (seed, dir): (u64, &Path), cli: &Cli) -> anyhow::Result<Seen> {
+async fn one(ground: &Ground, scenario: Scenario, (seed, dir): (u64, &Path), cli: &Cli) -> anyhow::Result<Seen> {
     let mut chance = StdRng::seed_from_u64(seed);
     let pace = Pace { fault: Duration::from_secs_f64(cli.fault), outage: Duration::from_secs_f64(cli.outage) };
-    let small = disk::mount(scenario, dir, quick)?;
+    let small = disk::mount(scenario, dir, &ground.quick)?;
     let mut field = Field::prepare(ground, dir, cli.rate, &scenario.settings(seed, dir)).await?;
     let load = field.load(&format!("{}-{seed}", scenario.name())).await?;
     tokio::time::sleep(CALM.mul_f64(chance.random_range(0.5..1.0))).await;
