@@ -16,7 +16,7 @@ use rskafka::client::partition::PartitionClient;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::live::{Lane, Live, Place};
+use super::live::{Lane, Live, Pending, Place};
 use super::resume::Resumed;
 use super::{Error, Options, connect};
 
@@ -109,7 +109,11 @@ impl Link {
         let place = live.place(lane, partition)?;
         let client = match place.made() {
             Some(client) => client,
-            None => self.watch(&live, place, deadline, live.make(place, partition)).await?,
+            None => match timeout_at(deadline, live.make(place, partition)).await {
+                Ok(made) => self.judged(&live, made)?,
+                // Only the attempt's own end says something of the client: this caller may have come late to it.
+                Err(_) => return Err(Error::Late),
+            },
         };
         Ok(Line { link: self.clone(), place: Arc::clone(place), live, client })
     }
@@ -121,9 +125,6 @@ impl Link {
         if let Some(live) = &state.live {
             if !live.is_over() {
                 return Ok(Arc::clone(live));
-            }
-            if live.is_silent() {
-                self.warn(&Error::Late);
             }
             let proved = live.is_proved();
             state.lose(proved);
@@ -167,17 +168,10 @@ impl Link {
         }
     }
 
-    /// Waits for a call at a place of a client until the deadline.
-    async fn watch<T>(
-        &self,
-        live: &Live,
-        place: &Place,
-        deadline: Instant,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let (outcome, condemned) = live.watch(place, deadline, call).await;
-        if let Err(error) = &outcome
-            && condemned
+    /// Passes on how something ended for a client, which is thrown away if it was trouble.
+    fn judged<T>(&self, live: &Live, outcome: Result<T, Error>) -> Result<T, Error> {
+        if live.learn(&outcome)
+            && let Err(error) = &outcome
         {
             self.warn(error);
         }
@@ -209,9 +203,13 @@ impl Line {
         deadline: Instant,
         call: impl Future<Output = Result<T, rskafka::client::error::Error>>,
     ) -> Result<T, Error> {
-        let outcome = self.link.watch(&self.live, &self.place, deadline, async { call.await.map_err(Error::broker) }).await;
-        self.place.answered();
-        outcome
+        let pending = Pending::begin(&self.place, &self.client);
+        let outcome = timeout_at(deadline, async { call.await.map_err(Error::broker) }).await.unwrap_or(Err(Error::Late));
+        pending.end();
+        if matches!(outcome, Err(Error::Late)) && !self.place.holds(&self.client) {
+            return outcome; // somebody has let go of the connection, and perhaps made another
+        }
+        self.link.judged(&self.live, outcome)
     }
 }
 

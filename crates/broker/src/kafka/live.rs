@@ -3,22 +3,21 @@
 //! Each lane of a partition is a connection of its own, made when it is first used: a broker answers the requests of
 //! one connection in turn, so a fetch that waits would hold up everything behind it.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rskafka::client::Client;
 use rskafka::client::partition::{PartitionClient, UnknownTopicHandling};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use super::judge::{Verdict, judge};
 use super::resume::Resumed;
 use super::{Error, Options};
 
-/// After so many calls in a row in one place whose callers stopped waiting, the client is over: nobody waits long enough
-/// there to see a deadline pass.
-const ABANDONED_MAX: u32 = 8;
+/// How long a call must have lasted for its connection to be let go of with it: a shorter one says nothing of the connection.
+const SILENCE: Duration = Duration::from_millis(50);
 
 /// What a connection to a partition is for.
 #[derive(Debug, Clone, Copy)]
@@ -53,8 +52,6 @@ pub(super) struct Place {
     made: StdMutex<Option<Arc<PartitionClient>>>,
     /// The same while it is made.
     making: Mutex<Resumed<Result<PartitionClient, Error>>>,
-    /// How many calls in a row were dropped by their callers.
-    abandoned: AtomicU32,
 }
 
 /// A client and what is known of its health.
@@ -70,8 +67,6 @@ pub(super) struct Live {
     lanes: Vec<Lanes>,
     /// Whether a call failed in a way that condemns the client.
     failed: AtomicBool,
-    /// Whether one place stayed silent for too many callers.
-    silent: AtomicBool,
     /// Whether any call succeeded.
     proved: AtomicBool,
 }
@@ -85,19 +80,13 @@ impl Live {
             patience: options.connect_timeout,
             lanes: (0..options.partitions).map(|_| Lanes::default()).collect(),
             failed: AtomicBool::new(false),
-            silent: AtomicBool::new(false),
             proved: AtomicBool::new(false),
         }
     }
 
     /// Says whether the client is to be thrown away.
     pub(super) fn is_over(&self) -> bool {
-        self.failed.load(Ordering::Relaxed) || self.is_silent()
-    }
-
-    /// Says whether one of its connections stayed silent for too many callers, who were not told.
-    pub(super) fn is_silent(&self) -> bool {
-        self.silent.load(Ordering::Relaxed)
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// Says whether the client ever was of use.
@@ -134,22 +123,14 @@ impl Live {
         Ok(made)
     }
 
-    /// Waits until the deadline for a call at a place, and learns from how it ends; true beside an error that condemned the client.
-    pub(super) async fn watch<T>(
-        &self,
-        place: &Place,
-        deadline: Instant,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> (Result<T, Error>, bool) {
-        let mut pending = Pending { live: self, place, answered: false };
-        let outcome = timeout_at(deadline, call).await.unwrap_or(Err(Error::Late));
-        pending.answered = true;
-        let trouble = matches!(&outcome, Err(error) if judge(error) == Verdict::Trouble);
+    /// Learns from how a call ended, or the making of a connection; true beside an error that condemned the client.
+    pub(super) fn learn<T>(&self, outcome: &Result<T, Error>) -> bool {
+        let trouble = matches!(outcome, Err(error) if judge(error) == Verdict::Trouble);
         if trouble {
-            return (outcome, !self.failed.swap(true, Ordering::Relaxed));
+            return !self.failed.swap(true, Ordering::Relaxed);
         }
         self.proved.store(true, Ordering::Relaxed);
-        (outcome, false)
+        false
     }
 }
 
@@ -159,9 +140,9 @@ impl Place {
         self.lock().clone()
     }
 
-    /// A call was answered there.
-    pub(super) fn answered(&self) {
-        self.abandoned.store(0, Ordering::Relaxed);
+    /// Says whether a connection is still the one of this place.
+    pub(super) fn holds(&self, client: &Arc<PartitionClient>) -> bool {
+        self.lock().as_ref().is_some_and(|made| Arc::ptr_eq(made, client))
     }
 
     /// The connection, if it is made, to change that.
@@ -177,24 +158,34 @@ async fn connect(client: Arc<Client>, topic: Arc<str>, partition: i32) -> Result
     client.partition_client(&*topic, partition, UnknownTopicHandling::Error).await.map_err(Error::broker)
 }
 
-/// A call that somebody waits for. When it is dropped without an end it is counted, and its connection let go of.
-struct Pending<'a> {
-    /// Whose call it is.
-    live: &'a Live,
-    /// Which connection it uses.
+/// A call that somebody waits for. When it is dropped without an end its connection is let go of.
+pub(super) struct Pending<'a> {
+    /// Its connection.
+    client: &'a Arc<PartitionClient>,
+    /// The connection's place.
     place: &'a Place,
+    /// When it began.
+    since: Instant,
     /// Whether it ended.
-    answered: bool,
+    ended: bool,
+}
+
+impl<'a> Pending<'a> {
+    /// Begins a call.
+    pub(super) fn begin(place: &'a Place, client: &'a Arc<PartitionClient>) -> Self {
+        Self { client, place, since: Instant::now(), ended: false }
+    }
+
+    /// Ends it.
+    pub(super) fn end(mut self) {
+        self.ended = true;
+    }
 }
 
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
-        if self.answered {
-            return;
-        }
-        *self.place.lock() = None;
-        if self.place.abandoned.fetch_add(1, Ordering::Relaxed) + 1 >= ABANDONED_MAX {
-            self.live.silent.store(true, Ordering::Relaxed);
+        if !self.ended && self.since.elapsed() >= SILENCE && self.place.holds(self.client) {
+            *self.place.lock() = None;
         }
     }
 }
