@@ -23,7 +23,8 @@ pub(crate) fn open(settings: &Settings) -> anyhow::Result<Log> {
         let way_on = match &error {
             OpenError::Damaged { .. } => way_on(settings),
             OpenError::File(_) => format!(
-                "open the spool {}: its file system refuses. Nothing was changed, and what is in it is published once it opens: mend the volume (one                  that turned read-only is checked and mounted anew) and start again; other replicas accept meanwhile",
+                "open the spool {}: its file system refuses. Nothing was changed, and what is in it is published once it opens: mend the volume (one \
+                 that turned read-only is checked and mounted anew) and start again; other replicas accept meanwhile",
                 dir.display()
             ),
             OpenError::InUse { .. } => format!("open the spool {}", dir.display()),

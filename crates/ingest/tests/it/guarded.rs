@@ -194,7 +194,7 @@ async fn a_spool_whose_file_system_refuses_says_that_nothing_is_lost_and_what_to
     let spool = file.path().join("spool").display().to_string();
     let Err(refused) = Ingest::begin("sqlite::memory:".to_owned(), &[("SPOOL_DIR", &spool)]).await else { panic!("it starts on a file") };
     let told = format!("{refused:#}");
-    for words in [spool.as_str(), "Nothing was changed", "mend the volume", "Not a directory"] {
+    for words in [spool.as_str(), "Nothing was changed", "mend the volume (one that turned read-only", "Not a directory"] {
         assert!(told.contains(words), "{words}: {told}");
     }
 }
