@@ -192,7 +192,10 @@ fn provider(options: &Options, spans: Spans) -> Result<SdkTracerProvider, Error>
         Some(_) => Sampler::AlwaysOn,
         None => Sampler::AlwaysOff,
     };
-    let mut builder = SdkTracerProvider::builder().with_resource(resource).with_sampler(Sampler::ParentBased(Box::new(root)));
+    let mut builder = SdkTracerProvider::builder()
+        .with_resource(resource)
+        .with_sampler(Sampler::ParentBased(Box::new(root)))
+        .with_id_generator(trace::Ids);
     if let Some(endpoint) = &options.otlp_endpoint {
         builder = builder.with_span_processor(export::processor(endpoint, spans).map_err(Error::Export)?);
     }

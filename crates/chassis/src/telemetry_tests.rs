@@ -9,7 +9,8 @@ use events_proxy_core::TraceContext;
 use serde_json::Value;
 
 use super::{Guard, LogOutput, Options, assemble, judge_filter};
-use crate::trace;
+use crate::clock::{Clock, SystemClock};
+use crate::trace::{self, Recorder};
 
 /// The context of a caller that samples.
 const SAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -154,6 +155,18 @@ fn a_caller_that_does_not_sample_is_followed_and_roots_without_a_receiver_are_no
         let root = trace::context(&tracing::info_span!("receive"));
         assert!(root.traceparent().ends_with("-00"));
         assert_ne!(root.trace_id(), trace::context(&tracing::info_span!("receive")).trace_id());
+    });
+}
+
+#[test]
+fn traces_begin_with_their_second_whether_or_not_they_are_recorded() {
+    told(&options(LogOutput::None, "info"), || {
+        let now = SystemClock.now().as_micros() / 1_000_000;
+        let (recorded, _) = Recorder::new(Some(1.0)).begin(None, || tracing::info_span!("receive"));
+        for context in [trace::context(&recorded), Recorder::new(None).begin(None, || unreachable!("a span for nobody")).1] {
+            let second = i64::from_str_radix(context.trace_id().get(..8).unwrap(), 16).unwrap();
+            assert!((now..now + 5).contains(&second), "{context} at {now}");
+        }
     });
 }
 

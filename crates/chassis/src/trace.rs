@@ -1,15 +1,18 @@
 //! The bridge between an event's trace context, as it travels, and the spans of this process.
 
+mod ids;
+
 use std::time::{Duration, UNIX_EPOCH};
 
 use events_proxy_core::{Moment, TraceContext};
 use opentelemetry::trace::{Span as _, SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer};
 use opentelemetry::{KeyValue, global};
-use rand::Rng;
 use tracing::Span;
 use tracing_opentelemetry::{OpenTelemetrySpanExt, SetParentError};
 
 use crate::telemetry::Spans;
+
+pub(crate) use ids::Ids;
 
 /// Whose spans these are.
 pub(crate) const SCOPE: &str = "events-proxy";
@@ -169,8 +172,7 @@ fn written(context: &SpanContext) -> Option<TraceContext> {
 
 /// The context of a trace that nobody records.
 fn fresh() -> TraceContext {
-    let mut rng = rand::rng();
-    TraceContext::unrecorded(rng.random(), rng.random())
+    TraceContext::unrecorded(ids::trace(), ids::span())
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Measures the journal: how many rows a second its busy calls write, and how long the questions of a console take when
-//! that many rows are there. On PostgreSQL what goes beyond the calls that are measured is filled in by the server itself.
+//! that many rows are there. On PostgreSQL what goes beyond the calls that are measured is filled in by the server itself;
+//! without a URL, on SQLite, it begins with what a row's trace id costs.
 //!
 //! `cargo run --release -p storage --example journal_speed -- [rows] [database url]`
 #![allow(clippy::print_stdout, reason = "what it measures goes to the terminal")]
@@ -31,7 +32,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rows: u64 = arguments.next().map_or(Ok(100_000), |text| text.parse())?;
     let directory = tempfile::tempdir()?;
     let file = format!("sqlite://{}?mode=rwc", directory.path().join("journal.db").display());
-    let url = arguments.next().unwrap_or(file);
+    let url = match arguments.next() {
+        Some(url) => url,
+        None => {
+            by_trace_ids(rows).await?;
+            file
+        }
+    };
     let store = Store::connect(&Options { url: url.clone(), max_connections: 4, acquire_timeout: Duration::from_secs(10) }).await?;
     store.migrate().await?;
     // The days that the rows will lie in.
@@ -140,6 +147,40 @@ impl Events {
             record: Record { key: b"k".to_vec(), payload: b"{}".to_vec(), ..Record::default() },
         }
     }
+}
+
+/// Writes published rows to a file, with trace ids that are random and with those that begin with their second; prints what each kind costs.
+async fn by_trace_ids(rows: u64) -> Result<(), Box<dyn std::error::Error>> {
+    let events = Events { rows, first: 1_764_344_789_000_000, step: 200 };
+    println!("{rows} published rows, written by {CALL} at once");
+    for (kind, begins_with_its_second) in [("random trace ids", false), ("begin with their second", true)] {
+        let directory = tempfile::tempdir()?;
+        let url = format!("sqlite://{}?mode=rwc", directory.path().join("journal.db").display());
+        let store = Store::connect(&Options { url, max_connections: 1, acquire_timeout: Duration::from_secs(10) }).await?;
+        store.migrate().await?;
+        let (began, before) = (Instant::now(), written()?);
+        for first in (0..rows).step_by(usize::try_from(CALL)?) {
+            let told = |number: u64| {
+                // An odd factor: no two numbers give the same.
+                let chance = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                let second = (events.first + number * events.step) / 1_000_000;
+                let trace_id =
+                    if begins_with_its_second { format!("{second:08x}{chance:024x}") } else { format!("{chance:016x}{number:016x}") };
+                PublishedRow { trace_id, ..events.published(number) }
+            };
+            store.journal_published(&(first..(first + CALL).min(rows)).map(told).collect::<Vec<_>>()).await?;
+        }
+        let rows = f64::from(u32::try_from(rows)?);
+        let (rate, written) = (rows / began.elapsed().as_secs_f64(), f64::from(u32::try_from((written()? - before) / 1024)?) / rows);
+        println!("{kind:>28}  {rate:>7.0} rows/s, {written:.1} KiB written for each");
+    }
+    Ok(())
+}
+
+/// How many bytes this process has had written to disks.
+fn written() -> Result<u64, Box<dyn std::error::Error>> {
+    let told = std::fs::read_to_string("/proc/self/io")?;
+    Ok(told.lines().find_map(|line| line.strip_prefix("write_bytes: ")).ok_or("the kernel counts no bytes")?.parse()?)
 }
 
 /// Writes all rows as ingest and dispatchers do.
