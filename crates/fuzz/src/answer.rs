@@ -1,11 +1,14 @@
 //! What the target answers: only success with the event's own data is a delivery, and only the target itself refuses for good.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use dispatcher::classify::Verdict;
 use dispatcher::deliver;
 use events_proxy_core::Outcome;
 use events_proxy_core::attempt::DETAIL_CHARS_MAX;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::Value;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::message::Message;
 
@@ -51,10 +54,53 @@ struct Said {
 impl Said {
     /// Reads a body.
     fn read(body: &[u8]) -> Self {
-        let said: Value = serde_json::from_slice(body).unwrap_or_default();
-        let id = said.pointer("/data/processEvent/id").and_then(Value::as_str);
-        let errors = said.get("errors").and_then(Value::as_array).is_some_and(|errors| !errors.is_empty());
-        Self { data: id.is_some(), ours: id == Some(EVENT), errors }
+        let data = Pick("data", Pick("processEvent", Pick("id", PhantomData::<String>)));
+        let id = data.read(body).flatten().flatten();
+        let errors = Pick("errors", PhantomData::<Vec<IgnoredAny>>).read(body);
+        Self { ours: id.as_deref() == Some(EVENT), data: id.is_some(), errors: errors.is_some_and(|errors| !errors.is_empty()) }
+    }
+}
+
+/// Reads one field of an object, the last one of that name, and passes over all others: they may hold what no reader makes a value of, bytes
+/// that are no UTF-8 or half a surrogate pair.
+#[derive(Clone, Copy)]
+struct Pick<S>(&'static str, S);
+
+impl<'a, S: DeserializeSeed<'a> + Copy> Pick<S> {
+    /// Reads a whole body; nothing where it is no such object.
+    fn read(self, body: &'a [u8]) -> Option<S::Value> {
+        let mut reader = serde_json::Deserializer::from_slice(body);
+        let picked = self.deserialize(&mut reader).ok()?;
+        reader.end().ok()?;
+        picked
+    }
+}
+
+impl<'a, S: DeserializeSeed<'a> + Copy> DeserializeSeed<'a> for Pick<S> {
+    type Value = Option<S::Value>;
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'a, S: DeserializeSeed<'a> + Copy> Visitor<'a> for Pick<S> {
+    type Value = Option<S::Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an object that may have `{}`", self.0)
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let mut picked = None;
+        while let Some(name) = fields.next_key::<String>()? {
+            if name == self.0 {
+                picked = Some(fields.next_value_seed(self.1)?);
+            } else {
+                fields.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(picked)
     }
 }
 
