@@ -1,7 +1,7 @@
 //! The store itself: connections, transactions, and the bounds on both.
 //!
 //! ```text
-//! SQLite file       one writing connection (others' writes wait their turn in its queue), several readers (WAL)
+//! SQLite file       one connection for writes that last and one for those that need no fsync, in turn; several readers (WAL)
 //! SQLite in memory  one connection for everything, kept for ever: the database lives in it
 //! PostgreSQL        one pool; connections are made when first needed
 //! ```
@@ -14,15 +14,18 @@ use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::pin::Pin;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{self, Connection};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult,
+    ConnAcquireErr, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use crate::Error;
 
@@ -47,7 +50,7 @@ const STATEMENTS_KEPT: usize = 32;
 const WAL_PAGES: &str = "4000";
 /// How much of its file SQLite keeps in memory for a connection that reads, in KiB below zero: its own default.
 const READER_CACHE: &str = "-2000";
-/// The same for the one that writes: what a transaction changes lies all over the indexes, and pages that do not fit are read again, or
+/// The same for each of the two that write: what a transaction changes lies all over the indexes, and pages that do not fit are read again, or
 /// written before it ends. A database in memory is all there, whatever this says.
 const WRITER_CACHE: &str = "-8000";
 
@@ -94,8 +97,12 @@ pub fn is_guarded(url: &str) -> bool {
 pub struct Store {
     /// For single statements that only read.
     read: DatabaseConnection,
-    /// For everything that writes.
+    /// For all that is written to last.
     write: DatabaseConnection,
+    /// For what waits for no fsync: see [`Transact::LASTS`].
+    passing: DatabaseConnection,
+    /// Transactions of a SQLite file go one after the other. Those who meet without it, as other processes do, poll for their turn.
+    turn: Option<Arc<Mutex<()>>>,
     /// How long a call waits for a connection.
     acquire_timeout: Duration,
 }
@@ -117,22 +124,26 @@ impl Store {
     /// [`Error::Url`] when the URL cannot be used; any other when SQLite's file cannot be opened.
     pub fn connect(options: &Options) -> Answer<'_, Self> {
         Box::pin(async move {
-            let (read, write) = match Place::of(&options.url)? {
+            let acquire_timeout = options.acquire_timeout;
+            let shared =
+                |pool: DatabaseConnection| Self { read: pool.clone(), write: pool.clone(), passing: pool, turn: None, acquire_timeout };
+            match Place::of(&options.url)? {
                 Place::Memory => {
-                    let only = open(sqlite(options, 1, WRITER_CACHE).idle_timeout(None).max_lifetime(None).min_connections(1)).await?;
-                    (only.clone(), only)
+                    let mut only = sqlite(options, 1, WRITER_CACHE, SqliteSynchronous::Full);
+                    open(only.idle_timeout(None).max_lifetime(None).min_connections(1)).await.map(shared)
                 }
                 Place::File => {
                     make_ours(&options.url);
-                    let write = open(&sqlite(options, 1, WRITER_CACHE)).await?;
-                    (open(&sqlite(options, options.max_connections, READER_CACHE)).await?, write)
+                    Ok(Self {
+                        write: open(&sqlite(options, 1, WRITER_CACHE, SqliteSynchronous::Full)).await?,
+                        passing: open(&sqlite(options, 1, WRITER_CACHE, SqliteSynchronous::Normal)).await?,
+                        read: open(&sqlite(options, options.max_connections, READER_CACHE, SqliteSynchronous::Full)).await?,
+                        turn: Some(Arc::default()),
+                        acquire_timeout,
+                    })
                 }
-                Place::Server => {
-                    let pool = open(&postgres(options)).await?;
-                    (pool.clone(), pool)
-                }
-            };
-            Ok(Self { read, write, acquire_timeout: options.acquire_timeout })
+                Place::Server => open(&postgres(options)).await.map(shared),
+            }
         })
     }
 
@@ -178,7 +189,7 @@ impl Store {
         .await
     }
 
-    /// Runs a transaction within the bound of a call; again if other writers were in its way.
+    /// Runs a transaction within the bound of a call; again if other writers were in its way. What it answers lasts if it says so.
     pub(crate) async fn write<T: Transact + ?Sized>(&self, work: &T) -> Result<T::Outcome, Error> {
         self.write_within(ANSWER_MAX, work).await
     }
@@ -201,9 +212,20 @@ impl Store {
 
     /// One try of a transaction.
     async fn once<T: Transact + ?Sized>(&self, work: &T) -> Result<T::Outcome, DbErr> {
+        let _turn = match &self.turn {
+            Some(turn) => {
+                let turn = timeout(self.acquire_timeout, turn.lock()).await;
+                Some(turn.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?)
+            }
+            None => None,
+        };
+        let writer = if T::LASTS { &self.write } else { &self.passing };
         // SQLite: a transaction that begins by reading and then writes cannot wait for another writer, it fails.
         let options = TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
-        let transaction = self.write.begin_with_options(options).await?;
+        let transaction = writer.begin_with_options(options).await?;
+        if !T::LASTS && self.is_shared() {
+            transaction.execute_unprepared("SET LOCAL synchronous_commit = off").await?;
+        }
         match work.run(&transaction).await {
             Ok(outcome) => transaction.commit().await.map(|()| outcome),
             Err(error) => {
@@ -220,6 +242,10 @@ pub(crate) trait Transact: Sync {
     /// What comes of it.
     type Outcome: Send;
 
+    /// Whether it is on the database's disk when its commit is answered. Where not, the commit waits for no fsync, and a power cut of the
+    /// machine, or a crash of a server, may undo it: whole, and only until the next one that lasts takes it along.
+    const LASTS: bool = true;
+
     /// Does it, short of the commit.
     fn run(&self, transaction: &DatabaseTransaction) -> impl Future<Output = Result<Self::Outcome, DbErr>> + Send;
 }
@@ -227,7 +253,7 @@ pub(crate) trait Transact: Sync {
 /// Waits for a call at most so long.
 async fn bounded<T>(bound: Duration, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     // On the heap: the futures of some statements are large.
-    tokio::time::timeout(bound, Box::pin(call)).await.unwrap_or(Err(Error::TooSlow(bound)))
+    timeout(bound, Box::pin(call)).await.unwrap_or(Err(Error::TooSlow(bound)))
 }
 
 /// What kind of database a URL names.
@@ -261,13 +287,13 @@ fn common(options: &Options, connections: u32) -> ConnectOptions {
     pool
 }
 
-/// SQLite with a write-ahead log, where a commit is on the disk when it returns.
-fn sqlite(options: &Options, connections: u32, cache: &'static str) -> ConnectOptions {
+/// SQLite with a write-ahead log. A commit is on the disk when it returns if the connections are fully synchronous, else with a later one.
+fn sqlite(options: &Options, connections: u32, cache: &'static str, synchronous: SqliteSynchronous) -> ConnectOptions {
     let busy_timeout = options.acquire_timeout;
     let mut pool = common(options, connections);
     // A connection to a file does not die by itself, and what undoes a statement halfway needs no file.
     pool.test_before_acquire(false).map_sqlx_sqlite_opts(move |sqlite| {
-        let sqlite = sqlite.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full).pragma("temp_store", "memory");
+        let sqlite = sqlite.journal_mode(SqliteJournalMode::Wal).synchronous(synchronous).pragma("temp_store", "memory");
         sqlite.pragma("wal_autocheckpoint", WAL_PAGES).pragma("cache_size", cache).busy_timeout(busy_timeout).foreign_keys(true)
     });
     pool
@@ -318,7 +344,10 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::time::Duration;
 
-    use super::{Error, Options, Store, is_guarded};
+    use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
+
+    use super::{Error, Options, Store, Transact, is_guarded};
+    use crate::PublishedRow;
 
     fn options(url: &str) -> Options {
         Options { url: url.to_owned(), max_connections: 1, acquire_timeout: Duration::from_millis(300) }
@@ -341,6 +370,35 @@ mod tests {
         let files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap()).collect();
         let modes: Vec<_> = files.iter().map(|file| file.metadata().unwrap().permissions().mode() & 0o777).collect();
         assert!(files.len() >= 2 && modes.iter().all(|mode| *mode == 0o600), "{files:?} {modes:?}");
+    }
+
+    const _: () = assert!(!<[PublishedRow]>::LASTS, "news alone may be lost");
+
+    /// Tells how a transaction is synchronous: 1 is NORMAL, whose commits need no fsync, 2 is FULL.
+    struct Probe<const LASTS: bool>;
+
+    impl<const LASTS: bool> Transact for Probe<LASTS> {
+        type Outcome = i32;
+
+        const LASTS: bool = LASTS;
+
+        async fn run(&self, transaction: &DatabaseTransaction) -> Result<i32, DbErr> {
+            let told = transaction.query_one_raw(Statement::from_string(DbBackend::Sqlite, "PRAGMA synchronous")).await?;
+            told.unwrap().try_get_by_index(0)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_may_be_lost_alone_needs_no_fsync_and_all_wait_for_their_turn() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::connect(&options(&format!("sqlite://{}/events.sqlite?mode=rwc", dir.path().display()))).await.unwrap();
+        assert_eq!((store.write(&Probe::<true>).await.unwrap(), store.write(&Probe::<false>).await.unwrap()), (2, 1));
+        let held = store.turn.as_ref().unwrap().lock().await;
+        for error in [store.write(&Probe::<false>).await.unwrap_err(), store.write(&Probe::<true>).await.unwrap_err()] {
+            assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+        }
+        drop(held);
+        assert_eq!(store.write(&Probe::<true>).await.unwrap(), 2);
     }
 
     #[test]

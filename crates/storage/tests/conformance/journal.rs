@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use events_proxy_core::{DeadReason, EventId, Moment, SourceId, State};
-use storage::{Counts, Cursor, End, JournalRow, PAGE_ROWS_MAX, Page, PublishedRow, Query};
+use storage::{Counts, Cursor, End, JournalRow, Options, PAGE_ROWS_MAX, Page, PublishedRow, Query, Store};
 
 use crate::ground::Ground;
 use crate::sample::{commit, dead, id, parked, published, row, second, settle, settled, shop, state};
@@ -233,4 +233,24 @@ pub(crate) async fn an_event_sent_again_on_another_day_is_known_by_its_furthest_
     assert_eq!(state(&ground.store, "a").await, State::Delivered);
     let key = (shop(), id("a"));
     assert!(ground.store.settled_among(std::slice::from_ref(&key)).await.unwrap().contains(&key), "and is not delivered twice");
+}
+
+pub(crate) async fn news_of_publication_alone_is_committed_without_an_fsync(ground: &Ground) {
+    ground
+        .run(
+            "CREATE FUNCTION judge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                IF (current_setting('synchronous_commit') = 'off') <> (NEW.published_at IS NOT NULL) THEN
+                    RAISE EXCEPTION 'synchronous_commit is %', current_setting('synchronous_commit');
+                END IF;
+                RETURN NEW;
+            END $$;
+            CREATE TRIGGER judge BEFORE INSERT ON journal FOR EACH ROW EXECUTE FUNCTION judge()",
+        )
+        .await;
+    // On one connection: a setting that stays behind meets whoever comes next.
+    let store = Store::connect(&Options { max_connections: 1, ..ground.options.clone() }).await.unwrap();
+    for round in 0..2 {
+        store.journal_published(&[published(&format!("told-{round}"), round)]).await.unwrap();
+        settle(&store, &format!("settled-{round}"), round, End::Delivered).await;
+    }
 }

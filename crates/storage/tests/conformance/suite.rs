@@ -153,6 +153,8 @@ laws! {
 }
 
 shared_laws! {
+    journal:
+        news_of_publication_alone_is_committed_without_an_fsync;
     settling:
         a_beat_and_commits_of_many_partitions_do_not_wait_for_each_other;
     pacing:
