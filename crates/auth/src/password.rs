@@ -6,7 +6,8 @@
 //! Every check computes one bcrypt, whatever it is asked: an unknown account, a secret that cannot be right and a
 //! stored hash that cannot be read take as long as a wrong secret. A caller that goes away leaves the line; a bcrypt
 //! under way keeps its slot until it ends, so no more than `parallel` ever run. Its thread yields to all others that have
-//! work, so that a storm of log-ins takes little from events; on an idle machine it is as fast as any.
+//! work, and its slot then rests as long as it had to wait for a processor, so that a storm of log-ins takes little from events;
+//! on an idle machine it is as fast as any.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -14,9 +15,10 @@ use std::thread;
 use std::time::Duration;
 
 use bcrypt::{BcryptError, HashParts};
+use rustix::time::{ClockId, clock_gettime};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::timeout;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::{Instant, timeout};
 
 /// The longest secret: bcrypt ignores what follows.
 pub const SECRET_BYTES_MAX: usize = 72;
@@ -28,9 +30,12 @@ pub const COST_MAX: u32 = 16;
 /// How long a caller waits for its slot: half of the usual deadline of a request. Who waits longer has no time left to compute; a slot
 /// for each of them would be spent on answers that nobody hears, and in a storm nobody would ever get in.
 const TURN_MAX: Duration = Duration::from_millis(200);
+/// How long a slot rests at most: shorter than a turn, so that who comes meanwhile is served.
+const REST_MAX: Duration = Duration::from_millis(150);
 /// By how much the threads that compute are nicer than others: where all processors are busy they get about a sixth of one
 /// (weight 215 beside 1024), so a log-in of 50 ms takes 0.3 s. With less it would miss the deadline of its request whenever the
-/// machine is busy, and its source would never get in; with more a storm of log-ins would take a tenth of two processors from events.
+/// machine is busy, and its source would never get in. One after the other they would take a twelfth of two processors from events, and what
+/// comes with a log-in as much again; so there are rests between them.
 #[cfg(target_os = "linux")]
 const NICER: i32 = 7;
 
@@ -95,15 +100,6 @@ pub struct Passwords {
     dummy: Arc<str>,
 }
 
-/// What a caller holds while its bcrypt is computed.
-#[derive(Debug)]
-struct Turn {
-    /// Its place in the line.
-    _place: OwnedSemaphorePermit,
-    /// Its slot.
-    _slot: OwnedSemaphorePermit,
-}
-
 impl Passwords {
     /// Computes at most `parallel` at a time (at least one) while at most `waiting` more wait; new hashes have that cost,
     /// brought into [`COST_MIN`]..=[`COST_MAX`].
@@ -147,15 +143,21 @@ impl Passwords {
         let place = Arc::clone(&self.line).try_acquire_owned().map_err(|_| Busy)?;
         let turn = timeout(TURN_MAX, Arc::clone(&self.slots).acquire_owned());
         let slot = turn.await.map_err(|_| Busy)?.map_err(|_| Busy)?;
-        let turn = Turn { _place: place, _slot: slot };
         let (told, computed) = oneshot::channel();
         // Not one of the runtime's threads: those serve others too, and who has stepped back cannot step forward again.
         let started = thread::Builder::new().name("bcrypt".to_owned()).spawn(move || {
+            // Place and slot travel with the work: they are free when it is over, not when the caller stops waiting; before the
+            // caller is told, if it panics.
+            let (told, slot, place) = (told, slot, place);
             step_back();
-            // The turn travels with the work: it is over when the work is, not when the caller stops waiting.
+            let began = Instant::now();
             let result = work();
-            drop(turn);
+            drop(place);
             told.send(result).ok();
+            // All that this thread did was the work.
+            let waited = began.elapsed().saturating_sub(computed_for());
+            thread::sleep(waited.min(REST_MAX));
+            drop(slot);
         });
         started.map_err(|_| Busy)?;
         computed.await.map_err(|_| Busy)
@@ -171,6 +173,11 @@ fn step_back() {
 /// Other systems rank whole processes only.
 #[cfg(not(target_os = "linux"))]
 fn step_back() {}
+
+/// For how long this thread has had a processor.
+fn computed_for() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
 
 /// Judges whether bcrypt can tell this secret from every other.
 fn judge(secret: &str) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use secrecy::SecretString;
 use tokio::time::timeout;
 
-use super::{Busy, COST_MAX, COST_MIN, DUMMY_TAIL, Error, Passwords, SECRET_BYTES_MAX, UnfitHash, judge_hash};
+use super::{Busy, COST_MAX, COST_MIN, DUMMY_TAIL, Error, Passwords, REST_MAX, SECRET_BYTES_MAX, UnfitHash, judge_hash};
 
 const SECRET: &str = "correct horse battery staple";
 
@@ -161,7 +161,24 @@ async fn who_waits_too_long_for_its_turn_is_told_and_computes_nothing() {
     assert!(begun.elapsed() >= super::TURN_MAX, "{:?}", begun.elapsed());
     assert_eq!(passwords.line.available_permits(), 1, "it keeps its place");
     open.send(()).unwrap();
+    drop(passwords.slots.acquire().await);
     assert_eq!(passwords.check(&secret(SECRET), None).await, Ok(false));
+}
+
+#[tokio::test]
+async fn a_slot_rests_as_long_as_its_work_waited_and_no_longer_than_others_wait_for_it() {
+    let passwords = Passwords::new(1, 0, COST_MIN);
+    let rest_after = async |work: Duration| {
+        passwords.compute(move || std::thread::sleep(work)).await.unwrap();
+        assert_eq!(passwords.line.available_permits(), 1, "who has its answer keeps its place");
+        let begun = tokio::time::Instant::now();
+        drop(passwords.slots.acquire().await);
+        begun.elapsed()
+    };
+    let (short, long) = (rest_after(Duration::from_millis(60)).await, rest_after(REST_MAX * 4).await);
+    // The rest begins a little before the answer is here.
+    assert!(short >= Duration::from_millis(50), "{short:?}");
+    assert!(long >= REST_MAX - Duration::from_millis(10) && long < REST_MAX * 3, "{long:?}");
 }
 
 #[tokio::test]
