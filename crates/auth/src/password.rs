@@ -30,12 +30,12 @@ pub const COST_MAX: u32 = 16;
 /// How long a caller waits for its slot: half of the usual deadline of a request. Who waits longer has no time left to compute; a slot
 /// for each of them would be spent on answers that nobody hears, and in a storm nobody would ever get in.
 const TURN_MAX: Duration = Duration::from_millis(200);
-/// How long a slot rests at most: shorter than a turn, so that who comes meanwhile is served.
+/// How long a slot rests at most: shorter than a turn, so that who comes meanwhile and is next has its turn.
 const REST_MAX: Duration = Duration::from_millis(150);
 /// By how much the threads that compute are nicer than others: where all processors are busy they get about a sixth of one
 /// (weight 215 beside 1024), so a log-in of 50 ms takes 0.3 s. With less it would miss the deadline of its request whenever the
-/// machine is busy, and its source would never get in. One after the other they would take a twelfth of two processors from events, and what
-/// comes with a log-in as much again; so there are rests between them.
+/// machine is busy, and its source would never get in. One after the other they would take a twelfth of two processors from events,
+/// and what comes with a log-in as much again; so there are rests between them.
 #[cfg(target_os = "linux")]
 const NICER: i32 = 7;
 
@@ -146,8 +146,8 @@ impl Passwords {
         let (told, computed) = oneshot::channel();
         // Not one of the runtime's threads: those serve others too, and who has stepped back cannot step forward again.
         let started = thread::Builder::new().name("bcrypt".to_owned()).spawn(move || {
-            // Place and slot travel with the work: they are free when it is over, not when the caller stops waiting; before the
-            // caller is told, if it panics.
+            // Place and slot travel with the work: they are free when it is over, not when the caller stops waiting. Where it
+            // panics they are dropped in reverse order, and the caller is told last.
             let (told, slot, place) = (told, slot, place);
             step_back();
             let began = Instant::now();
