@@ -126,7 +126,7 @@ impl Shared {
             self.0.idle.store(matches!(next, Step::Nothing), Ordering::SeqCst);
             let result = match next {
                 Step::Configure => self.configure().await,
-                Step::Pause(wait) => self.told(wait).await,
+                Step::Pause(until) => self.told(until).await,
                 Step::Ask(asked) => self.reserve(asked).await,
                 Step::At(due) => {
                     // Both arms are cancel-safe: each only waits.
@@ -165,7 +165,7 @@ impl Shared {
             return Step::Configure;
         }
         if state.pausing && state.not_before > now {
-            return Step::Pause(state.not_before - now);
+            return Step::Pause(state.not_before);
         }
         state.pausing = false;
         match state.timeline.ask(self.time(now), waiting) {
@@ -184,9 +184,12 @@ impl Shared {
     }
 
     /// Lets others know of a pause.
-    async fn told(&self, wait: Duration) -> Result<(), storage::Error> {
+    async fn told(&self, until: Instant) -> Result<(), storage::Error> {
+        let wait = until.saturating_duration_since(Instant::now());
         within(self.0.means.store.pause_slots(&self.0.means.target, wait)).await?;
-        self.state().pausing = false;
+        let mut state = self.state();
+        // One that came meanwhile, and lasts longer, is yet to be told.
+        state.pausing = state.not_before > until;
         Ok(())
     }
 
@@ -261,8 +264,8 @@ impl Shared {
 enum Step {
     /// Puts the limit in place.
     Configure,
-    /// Lets others know of a pause that lasts so much longer.
-    Pause(Duration),
+    /// Lets others know of a pause until this moment.
+    Pause(Instant),
     /// Asks for this.
     Ask(Asked),
     /// Nothing before this moment.

@@ -117,21 +117,53 @@ async fn all_that_come_together_have_their_slots_though_nobody_comes_after_them(
     schema.remove().await;
 }
 
+/// Asks each for a slot at once; says after how long since then each had it.
+async fn slots_since(began: Instant, paces: &[Arc<dyn Pace>]) -> Vec<Duration> {
+    let mut asking = JoinSet::new();
+    for pace in paces {
+        let pace = Arc::clone(pace);
+        asking.spawn(async move {
+            timeout(Duration::from_secs(10), pace.slot()).await.unwrap().answered();
+            began.elapsed()
+        });
+    }
+    asking.join_all().await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pause_of_one_process_holds_for_all() {
     let _turn = machine::turn().await;
     let (schema, tasks) = (Schema::create().await, Tasks::new());
     let paces = paces(&schema, 100, Duration::from_secs(1), 2, &tasks).await;
-    for pace in &paces {
-        timeout(Duration::from_secs(10), pace.slot()).await.unwrap().answered();
-    }
+    slots_since(Instant::now(), &paces).await;
     let began = Instant::now();
     paces[0].pause(Duration::from_secs(2)).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
-    for pace in &paces {
-        timeout(Duration::from_secs(10), pace.slot()).await.unwrap().answered();
-        assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
-    }
+    let after = slots_since(began, &paces).await;
+    assert!(after.iter().all(|after| *after >= Duration::from_secs(2)), "{after:?}");
+    assert!(after.iter().all(|after| *after < Duration::from_secs(4)), "{after:?}");
+    tasks.stop(Duration::from_secs(5)).await;
+    schema.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_longer_pause_that_comes_while_a_shorter_one_is_told_holds_for_all_too() {
+    let _turn = machine::turn().await;
+    let (schema, tasks) = (Schema::create().await, Tasks::new());
+    let paces = paces(&schema, 100, Duration::from_secs(1), 2, &tasks).await;
+    slots_since(Instant::now(), &paces).await;
+    let held = format!("BEGIN; SELECT 1 FROM {}.pace_slot FOR UPDATE; SELECT pg_sleep(0.6); COMMIT", schema.name());
+    let telling = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        paces[0].pause(Duration::from_millis(600)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        paces[0].pause(Duration::from_secs(3)).await;
+        Instant::now()
+    };
+    let ((), began) = tokio::join!(schema.run(&held), telling);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let after = slots_since(began, &paces).await;
+    assert!(after.iter().all(|after| *after >= Duration::from_millis(2_950)), "{after:?}");
     tasks.stop(Duration::from_secs(5)).await;
     schema.remove().await;
 }
