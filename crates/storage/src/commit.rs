@@ -150,7 +150,7 @@ pub struct Commit {
 
 impl Store {
     /// Writes a commit in one transaction. An event that the journal has in a higher state stays in it: it is neither
-    /// parked nor buried, and a parked row of it goes.
+    /// parked nor buried, and a parked row of it goes. So does the dead row of what was delivered after all.
     ///
     /// # Errors
     /// [`Error::Fenced`] when another owns the partition: nothing was written, and never will be under this epoch. After
@@ -216,6 +216,10 @@ async fn of_topic(transaction: &DatabaseTransaction, commits: &[&Commit]) -> Res
     let undecodable: Vec<&Undecodable> = held().flat_map(|commit| &commit.undecodable).collect();
     dead::bury(transaction, &topic, &standing, &undecodable).await?;
     parked::park(transaction, &topic, &standing).await?;
+    // An owner looks up what it starts; whoever owns the partition no more may tell of what its owner gave up meanwhile.
+    let late = held().filter(|commit| commit.progress.is_none()).flat_map(|commit| &commit.settled);
+    let raised = late.filter(|event| event.end == End::Delivered).map(Settled::place);
+    dead::raise(transaction, &topic, raised.collect()).await?;
     let kept: HashSet<_> = standing.iter().filter(|event| event.end.state() == State::Parked).map(|event| event.place()).collect();
     let broken: Vec<&Undecodable> = undecodable.into_iter().filter(|record| record.was_parked).collect();
     merge::broken(transaction, &broken).await?;

@@ -8,10 +8,17 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict};
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryOrder, QuerySelect};
 
+use crate::bulk::Bulk;
 use crate::commit::{End, Settled, Undecodable};
 use crate::entity::dead::{ActiveModel, Column, Entity, Model};
 use crate::value::{CHUNK_ROWS_MAX, Columns, attempts, bigint, bounded, headers, moment, text};
 use crate::{Answer, Error, Store};
+
+/// Removes rows of events; what is no event was never delivered.
+static RAISE: Bulk<3> = Bulk::new(
+    r#"DELETE FROM dead WHERE event_id IS NOT NULL
+    AND (topic, "partition", "offset") IN (SELECT column1, column2, column3 FROM (VALUES {rows}) AS told)"#,
+);
 
 /// Who gave the event up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -135,6 +142,11 @@ pub(crate) async fn bury(
         Entity::insert_many(chunk.to_vec()).on_conflict(replace.clone()).exec_without_returning(database).await?;
     }
     Ok(())
+}
+
+/// Removes what is dead at these places, partition and offset: it was delivered after all.
+pub(crate) async fn raise(database: &impl ConnectionTrait, topic: &str, places: Vec<(i64, i64)>) -> Result<(), DbErr> {
+    RAISE.write(database, places.into_iter().map(|(partition, offset)| [topic.into(), partition.into(), offset.into()])).await
 }
 
 /// The columns of a dead event.

@@ -77,6 +77,16 @@ pub(crate) async fn a_delivered_event_is_neither_parked_nor_buried(ground: &Grou
     assert_eq!(state(&ground.store, "a").await, State::Delivered);
 }
 
+pub(crate) async fn a_dead_event_that_was_delivered_after_all_leaves_no_dead_row(ground: &Ground) {
+    // Its owner gave it up; then the owner before heard that the target had taken its own attempt.
+    settle(&ground.store, "a", 1, dead()).await;
+    settle(&ground.store, "b", 2, dead()).await;
+    settle(&ground.store, "a", 1, End::Delivered).await;
+    let left = ground.store.dead_letters(9).await.unwrap();
+    assert_eq!(left.iter().map(|row| row.offset).collect::<Vec<_>>(), [2], "and only its own");
+    assert_eq!(state(&ground.store, "a").await, State::Delivered);
+}
+
 pub(crate) async fn an_event_delivered_elsewhere_is_no_longer_parked(ground: &Ground) {
     // The event is on the topic twice: parked from offset 1, then delivered from offset 9.
     settle(&ground.store, "a", 1, parked(10)).await;

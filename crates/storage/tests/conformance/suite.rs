@@ -111,6 +111,7 @@ laws! {
         a_parked_event_that_dies_leaves_no_parked_row
         a_parked_event_that_is_parked_again_is_replaced
         a_delivered_event_is_neither_parked_nor_buried
+        a_dead_event_that_was_delivered_after_all_leaves_no_dead_row
         an_event_delivered_elsewhere_is_no_longer_parked
         parked_events_are_told_to_the_owner_of_their_partition;
     leases:
