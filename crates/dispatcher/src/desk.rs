@@ -173,6 +173,11 @@ impl Desks {
         self.desks().iter().filter(|(_, desk)| desk.ended.is_some()).map(|(partition, _)| *partition).collect()
     }
 
+    /// The epochs under which partitions are worked on.
+    pub(crate) fn epochs(&self) -> BTreeMap<u32, u64> {
+        self.desks().iter().filter(|(_, desk)| desk.ended.is_some()).map(|(partition, desk)| (*partition, desk.hold.epoch)).collect()
+    }
+
     /// Every partition's ledger.
     pub(crate) fn ledgers(&self) -> Vec<Arc<Ledger>> {
         self.desks().values().map(|desk| Arc::clone(&desk.ledger)).collect()

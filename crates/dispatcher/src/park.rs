@@ -70,12 +70,16 @@ impl Parked {
 
     /// Starts what is due.
     async fn start(&self, events: &mut JoinSet<()>) {
-        let partitions = self.desks.partitions();
-        if partitions.is_empty() {
+        let epochs = self.desks.epochs();
+        if epochs.is_empty() {
             return;
         }
         // What was under way before the question may be answered although it ends meanwhile: it is not started again.
         let retried: HashSet<(u32, u64)> = self.desks.ledgers().iter().flat_map(|ledger| places(ledger)).collect();
+        let partitions: Vec<u32> = epochs.keys().copied().collect();
+        // Looked up anew for each event: a partition may have gone while the one before waited for its turn. Where it is back
+        // under another epoch, what was read of it may have ended elsewhere.
+        let at = |partition| self.desks.at(partition).filter(|(desk, _)| epochs.get(&partition) == Some(&desk.hold.epoch));
         let due = match self.store.due(&self.topic, &partitions, self.path.clock.now(), DUE_MAX).await {
             Ok(due) => due,
             Err(error) => {
@@ -84,7 +88,7 @@ impl Parked {
             }
         };
         for broken in due.broken.into_iter().filter(|broken| !retried.contains(&(broken.partition, broken.offset))) {
-            self.bury(broken).await;
+            bury(at(broken.partition), broken).await;
         }
         for row in due.rows.into_iter().filter(|row| !retried.contains(&(row.partition, row.offset))) {
             let Ok(permit) = Arc::clone(&self.under_way).acquire_owned().await else { return };
@@ -92,14 +96,13 @@ impl Parked {
                 Ok(envelope) => envelope,
                 Err(error) => {
                     let ParkedRow { partition, offset, record, .. } = row;
-                    let (detail, at) = (sentence(&error), self.path.clock.now());
-                    self.bury(Undecodable { partition, offset, record, detail, at, was_parked: true }).await;
+                    let detail = sentence(&error);
+                    let broken = Undecodable { partition, offset, record, detail, at: self.path.clock.now(), was_parked: true };
+                    bury(at(partition), broken).await;
                     continue;
                 }
             };
-            // Looked up anew for each: a partition may have gone while the one before waited for its turn.
-            let at = self.desks.at(row.partition);
-            if let Some((journey, (desk, ended))) = at.and_then(|way| journey(way, row, envelope)) {
+            if let Some((journey, (desk, ended))) = at(row.partition).and_then(|way| journey(way, row, envelope)) {
                 let path = Arc::clone(&self.path);
                 events.spawn(async move {
                     let key = (journey.envelope.source_id.clone(), journey.envelope.event.id.clone());
@@ -114,23 +117,23 @@ impl Parked {
             }
         }
     }
+}
 
-    /// Gives what does not read to its partition's settlement, unless it has it already.
-    async fn bury(&self, broken: Undecodable) {
-        let Some((desk, ended)) = self.desks.at(broken.partition) else { return };
-        if !desk.ledger.begin_burial(broken.offset) {
-            return;
-        }
-        tracing::error!(
-            code = "parked_unreadable",
-            partition = broken.partition,
-            offset = broken.offset,
-            error = broken.detail,
-            "a parked event cannot be read any more: it dies, and what is left of it is kept"
-        );
-        // A closed settlement means that it has failed, which stops the process.
-        drop(ended.send(Ended::Undecodable(Box::new(broken))).await);
+/// Gives what does not read to its partition's settlement, unless it has it already, or the partition has gone.
+async fn bury(way: Option<Way>, broken: Undecodable) {
+    let Some((desk, ended)) = way else { return };
+    if !desk.ledger.begin_burial(broken.offset) {
+        return;
     }
+    tracing::error!(
+        code = "parked_unreadable",
+        partition = broken.partition,
+        offset = broken.offset,
+        error = broken.detail,
+        "a parked event cannot be read any more: it dies, and what is left of it is kept"
+    );
+    // A closed settlement means that it has failed, which stops the process.
+    drop(ended.send(Ended::Undecodable(Box::new(broken))).await);
 }
 
 /// Where a partition's parked events lie that are under way.

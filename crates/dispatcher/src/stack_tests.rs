@@ -314,13 +314,24 @@ async fn a_replica_beyond_the_partitions_is_idle_and_ready_and_takes_over_after_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_whose_epoch_is_over_writes_nothing_more_and_comes_back_under_a_new_one() {
-    let ground = Ground::new(Options { latency: MILLI * 400, ..Options::default() }).await;
-    let (running, _) = ground.start("one", Order::None);
-    until("it owns the partition", async || running.committed().len() == 1).await;
+async fn what_is_under_way_at_a_stop_ends_before_another_has_the_partition() {
+    // Longer than the time between two beats: they all see the partition with something under way.
+    let ground = Ground::new(Options { latency: MILLI * 1_200, ..Options::default() }).await;
+    let (first, _) = ground.start("one", Order::None);
+    until("the first owns the partition", async || first.committed().len() == 1).await;
+    let (second, readiness) = ground.start("two", Order::None);
+    until("the second is ready", async || readiness.is_ready()).await;
     ground.publish("shop", 0..20).await;
-    until("something is in flight", async || running.numbers().in_flight > 0).await;
-    let ghost = Beat {
+    until("all are in flight", async || first.numbers().in_flight == 20).await;
+    assert_eq!(first.stop(Duration::from_secs(5)).await.in_flight, 0);
+    until("the second goes on behind them", async || second.committed().get(&0) == Some(&20)).await;
+    assert_eq!((ground.target.numbers().distinct, ground.target.numbers().duplicates), (20, 0));
+    second.stop(Duration::from_secs(5)).await;
+}
+
+/// A beat of another owner, which works on nothing.
+fn ghost() -> Beat {
+    Beat {
         topic: "events".to_owned(),
         partitions: 1,
         member: Member { id: "a ghost".to_owned(), pod: String::new() },
@@ -328,11 +339,20 @@ async fn one_whose_epoch_is_over_writes_nothing_more_and_comes_back_under_a_new_
         first: true,
         draining: false,
         ends: Vec::new(),
-    };
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_whose_epoch_is_over_writes_nothing_more_and_comes_back_under_a_new_one() {
+    let ground = Ground::new(Options { latency: MILLI * 400, ..Options::default() }).await;
+    let (running, _) = ground.start("one", Order::None);
+    until("it owns the partition", async || running.committed().len() == 1).await;
+    ground.publish("shop", 0..20).await;
+    until("something is in flight", async || running.numbers().in_flight > 0).await;
     // As if its lease had run out while it was frozen, and another had found the partition free.
     until("a ghost owns the partition", async || {
         ground.store.release("events", "one", (0, 1)).await.unwrap();
-        !ground.store.beat(&ghost).await.unwrap().held.is_empty()
+        !ground.store.beat(&ghost()).await.unwrap().held.is_empty()
     })
     .await;
     until("the partition was lost", async || running.committed().is_empty()).await;
