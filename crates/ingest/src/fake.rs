@@ -146,7 +146,7 @@ pub(crate) struct Bench {
     /// Its tasks.
     pub(crate) tasks: Tasks,
     /// The same, for the parts that it is made of.
-    metrics: Metrics,
+    pub(crate) metrics: Metrics,
     acks: Acks,
     overtaken: Overtaken,
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use broker::log::Options;
 use events_proxy_core::DeadReason;
+use storage::DeadRow;
 use tokio::time::Instant;
 
-use super::CATCH_UP;
+use super::{CATCH_UP, Refused};
 use crate::fake::{Bench, until};
 use crate::settings::Durability;
 
@@ -97,6 +98,27 @@ async fn a_record_that_the_topic_refuses_is_dead_with_payload_and_reason_and_all
     assert_eq!(dead[0].event_id.as_ref().unwrap().as_str(), "poison");
     assert!(String::from_utf8_lossy(&dead[0].record.payload).contains("two apples"));
     assert!(dead[0].record.headers.get("refused-because").is_none());
+}
+
+#[tokio::test]
+async fn a_record_that_is_refused_again_after_a_crash_has_one_dead_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = bench(&dir).await;
+    let refused = Refused::open(dir.path(), bench.metrics.clone()).unwrap();
+    let record = |id: &str| crate::fake::envelope(id).encode().unwrap();
+    for (id, offset) in [("poison", 7), ("poison", 7), ("other", 8)] {
+        refused.keep(&record(id), (offset, "no")).await;
+    }
+    drop(refused);
+    bench.drain(dir.path());
+    let mut dead = Vec::new();
+    while dead.iter().all(|row: &DeadRow| row.offset != 8) {
+        dead = bench.store.dead_letters(10).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut rows: Vec<_> = dead.iter().map(|row| (row.offset, &row.record)).collect();
+    rows.sort_by_key(|(offset, _)| *offset);
+    assert_eq!(rows, [(7, &record("poison")), (8, &record("other"))]);
 }
 
 #[tokio::test]

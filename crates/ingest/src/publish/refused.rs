@@ -16,8 +16,9 @@ use uuid::Uuid;
 
 use crate::metrics::Metrics;
 
-/// The header that keeps the reason; it goes with the record no further than to its dead row.
+/// The headers that keep the reason, and the record's offset in the spool; they go with it no further than to its dead row.
 const REASON: &str = "refused-because";
+const PLACE: &str = "spool-offset";
 /// The longest reason, in bytes.
 const REASON_BYTES: usize = 1_000;
 /// How much may be kept.
@@ -41,7 +42,7 @@ pub(crate) enum Unusable {
 /// A refused record, as it is buried.
 #[derive(Debug)]
 pub(crate) struct Buried {
-    /// Its place among the refused ones of this spool.
+    /// Its offset in the spool: what is published again after a crash, and refused again, has the same.
     pub(crate) offset: u64,
     /// The record.
     pub(crate) record: Record,
@@ -80,6 +81,7 @@ impl Refused {
         let reason: String = reason.chars().take(REASON_BYTES).collect();
         self.metrics.unpublishable(&record, offset, &reason);
         record.headers.set(REASON, reason.as_bytes());
+        record.headers.set(PLACE, offset.to_string().as_bytes());
         let mut failures = 0_u32;
         while let Err(error) = self.log.append(std::slice::from_ref(&record)).await {
             if matches!(error, AppendError::TooLarge) {
@@ -111,11 +113,12 @@ impl Refused {
 }
 
 impl From<broker::Received> for Buried {
-    /// Takes the reason out of the record.
+    /// Takes the reason and the place out of the record.
     fn from(received: broker::Received) -> Self {
         let broker::Received { offset, mut record } = received;
-        let reason = record.headers.remove(REASON).and_then(|reason| String::from_utf8(reason).ok()).unwrap_or_default();
-        Self { offset, record, reason }
+        let mut taken = |name| record.headers.remove(name).and_then(|value| String::from_utf8(value).ok());
+        let (reason, place) = (taken(REASON).unwrap_or_default(), taken(PLACE));
+        Self { offset: place.and_then(|place| place.parse().ok()).unwrap_or(offset), record, reason }
     }
 }
 
