@@ -40,12 +40,16 @@ struct Ground {
 
 impl Ground {
     async fn new(target: Options) -> Self {
+        Self::with_partitions(1, target).await
+    }
+
+    async fn with_partitions(partitions: u32, target: Options) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let options = storage::Options { url: "sqlite::memory:".to_owned(), max_connections: 1, acquire_timeout: Duration::from_secs(5) };
         let store = Store::connect(&options).await.unwrap();
         let open = Options { rate_requests: 100_000, rate_interval: Duration::from_secs(1), ..target };
         let target = Target::start(open, listener, CancellationToken::new()).unwrap();
-        Self { topic: memory::Topic::new(1), store, target, registry: Registry::new() }
+        Self { topic: memory::Topic::new(partitions), store, target, registry: Registry::new() }
     }
 
     /// Starts a dispatcher of that name.

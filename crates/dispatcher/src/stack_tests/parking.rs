@@ -75,8 +75,7 @@ async fn a_parked_event_that_does_not_read_any_more_is_dead_and_in_nobody_s_way(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_event_that_another_delivers_meanwhile_is_not_sent_when_its_partition_comes_back() {
-    let mut ground = Ground::new(Options { latency: MILLI * 1_800, ..Options::default() }).await;
-    ground.topic = broker::memory::Topic::new(2);
+    let ground = Ground::with_partitions(2, Options { latency: MILLI * 1_800, ..Options::default() }).await;
     let mut parts = ground.parts("one", Order::None);
     (parts.settings.in_flight_max, parts.settings.terms.renew) = (1, MILLI * 100);
     let running = start(parts, &Tasks::new()).unwrap().0;

@@ -16,8 +16,9 @@ use uuid::Uuid;
 
 use crate::metrics::Metrics;
 
-/// The headers that keep the reason, and the record's offset in the spool; they go with it no further than to its dead row.
+/// The header that keeps the reason; it goes with the record no further than to its dead row.
 const REASON: &str = "refused-because";
+/// The header that keeps the record's offset in the spool, as far.
 const PLACE: &str = "spool-offset";
 /// The longest reason, in bytes.
 const REASON_BYTES: usize = 1_000;
