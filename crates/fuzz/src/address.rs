@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
-use ingest::address::Proxies;
+use ingest::address::{Proxies, ToldIn};
 
 use crate::message::Message;
 
@@ -21,19 +21,18 @@ pub fn address(input: &[u8]) {
             headers.append(name, value);
         }
     }
-    let client = trusted.client(peer, &headers);
-    assert_eq!(client, client.to_canonical(), "one address in two spellings");
     let peer = peer.to_canonical();
-    if !held(proxies, peer) {
-        assert_eq!(client, peer, "a stranger named another address");
-    }
-    if client != peer {
-        let text = message
-            .headers
-            .iter()
-            .filter(|(name, _)| ["forwarded", "x-forwarded-for"].iter().any(|known| name.eq_ignore_ascii_case(known)));
-        let named = text.filter_map(|(_, value)| std::str::from_utf8(value).ok()).any(|value| names(value, client));
-        assert!(named, "{client} is an address that no header names");
+    for (told_in, header) in [(ToldIn::XForwardedFor, "x-forwarded-for"), (ToldIn::Forwarded, "forwarded")] {
+        let client = trusted.clone().telling_in(told_in).client(peer, &headers);
+        assert_eq!(client, client.to_canonical(), "one address in two spellings");
+        if !held(proxies, peer) {
+            assert_eq!(client, peer, "a stranger named another address");
+        }
+        if client != peer {
+            let text = message.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(header));
+            let named = text.filter_map(|(_, value)| std::str::from_utf8(value).ok()).any(|value| names(value, client));
+            assert!(named, "{client} is an address that {header} does not name");
+        }
     }
     assert_eq!(Proxies::default().client(peer, &headers), peer, "a header counts although no proxy is trusted");
 }

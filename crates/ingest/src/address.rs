@@ -1,7 +1,8 @@
 //! Which address a request comes from.
 //!
 //! `Forwarded` (RFC 7239) and `X-Forwarded-For` are what any client can write, so they count only behind proxies that
-//! the settings name. Each hop appends the address it saw:
+//! the settings name, and of the two that one alone which those proxies write: the other comes through them as the client
+//! wrote it. Each hop appends the address it saw:
 //! ```text
 //! X-Forwarded-For: 203.0.113.9, 198.51.100.7, 10.0.0.2      peer 10.0.0.1
 //!                  forged?      ▲ the client  ▲ ours         ▲ ours       read from the right, stop at the first not ours
@@ -27,7 +28,22 @@ struct Block {
 
 /// The proxies whose word is taken.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Proxies(Vec<Block>);
+pub struct Proxies {
+    /// Where they are.
+    blocks: Vec<Block>,
+    /// Where they tell it.
+    told_in: ToldIn,
+}
+
+/// The header in which proxies tell who came to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ToldIn {
+    /// `X-Forwarded-For`, as nearly all of them.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` of RFC 7239.
+    Forwarded,
+}
 
 /// A text is no list of blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,10 +60,10 @@ impl std::error::Error for NotBlocks {}
 impl FromStr for Proxies {
     type Err = NotBlocks;
 
-    /// Reads comma-separated CIDR blocks; an address alone is a block of one.
+    /// Reads comma-separated CIDR blocks; an address alone is a block of one. What they tell is in `X-Forwarded-For`.
     fn from_str(text: &str) -> Result<Self, NotBlocks> {
         let blocks = text.split(',').map(str::trim).filter(|block| !block.is_empty());
-        blocks.map(|block| Block::parse(block).ok_or_else(|| NotBlocks(block.to_owned()))).collect::<Result<_, _>>().map(Self)
+        blocks.map(|block| Block::parse(block).ok_or_else(|| NotBlocks(block.to_owned()))).collect::<Result<_, _>>().map(|blocks| Self { blocks, ..Self::default() })
     }
 }
 
@@ -74,9 +90,15 @@ impl Block {
 }
 
 impl Proxies {
+    /// The same proxies, which tell it in that header.
+    #[must_use]
+    pub fn telling_in(self, told_in: ToldIn) -> Self {
+        Self { told_in, ..self }
+    }
+
     /// Says whether the address is one of theirs.
     fn hold(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|block| block.holds(address))
+        self.blocks.iter().any(|block| block.holds(address))
     }
 
     /// The address of the client behind a connection from `peer`.
@@ -86,9 +108,10 @@ impl Proxies {
         if !self.hold(client) {
             return client;
         }
-        // One of the two: where both exist, the standard one counts.
-        let (name, of_hop): (_, fn(&str) -> Option<IpAddr>) =
-            if headers.contains_key("forwarded") { ("forwarded", forwarded_for) } else { ("x-forwarded-for", address) };
+        let (name, of_hop): (_, fn(&str) -> Option<IpAddr>) = match self.told_in {
+            ToldIn::XForwardedFor => ("x-forwarded-for", address),
+            ToldIn::Forwarded => ("forwarded", forwarded_for),
+        };
         let lines: Vec<&str> = headers.get_all(name).filter_map(|line| line.to_str().ok()).collect();
         for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')).take(HOPS_MAX) {
             // A hop that cannot be read was written by the one before it, which is then as far as we can see.
@@ -124,15 +147,21 @@ mod tests {
 
     use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::Proxies;
+    use super::{Proxies, ToldIn};
 
-    /// The client behind `peer`, when these headers came and `proxies` are trusted.
-    fn client(proxies: &str, peer: &str, lines: &[(&'static str, &'static str)]) -> String {
+    /// The client behind `peer`, when these headers came and `proxies` are trusted, which tell it in that one.
+    fn told(told_in: ToldIn, (proxies, peer): (&str, &str), lines: &[(&'static str, &'static str)]) -> String {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        proxies.parse::<Proxies>().unwrap().client(peer.parse::<IpAddr>().unwrap(), &headers).to_string()
+        let proxies = proxies.parse::<Proxies>().unwrap().telling_in(told_in);
+        proxies.client(peer.parse::<IpAddr>().unwrap(), &headers).to_string()
+    }
+
+    /// The same with proxies that write `X-Forwarded-For`.
+    fn client(proxies: &str, peer: &str, lines: &[(&'static str, &'static str)]) -> String {
+        told(ToldIn::XForwardedFor, (proxies, peer), lines)
     }
 
     #[test]
@@ -151,16 +180,26 @@ mod tests {
     }
 
     #[test]
-    fn the_standard_header_counts_before_the_other_with_ports_quotes_and_brackets() {
-        let both = [("forwarded", "for=1.1.1.1, For=\"[2001:db8::7]:4711\";proto=https"), ("x-forwarded-for", "9.9.9.9")];
-        assert_eq!(client("::1/128", "::1", &both), "2001:db8::7");
-        assert_eq!(client("127.0.0.1", "127.0.0.1", &[("forwarded", "proto=http;for=192.0.2.60:81;by=x")]), "192.0.2.60");
+    fn the_header_that_proxies_do_not_write_is_the_client_s_and_says_nothing() {
+        let both = [("forwarded", "for=6.6.6.6"), ("x-forwarded-for", "198.51.100.7")];
+        assert_eq!(client("10.0.0.0/8", "10.0.0.1", &both), "198.51.100.7");
+        assert_eq!(told(ToldIn::Forwarded, ("10.0.0.0/8", "10.0.0.1"), &both), "6.6.6.6");
+        for (told_in, other) in [(ToldIn::XForwardedFor, ("forwarded", "for=6.6.6.6")), (ToldIn::Forwarded, ("x-forwarded-for", "6.6.6.6"))] {
+            assert_eq!(told(told_in, ("10.0.0.0/8", "10.0.0.1"), &[other]), "10.0.0.1", "{told_in:?}");
+        }
+    }
+
+    #[test]
+    fn the_standard_header_is_read_with_ports_quotes_and_brackets() {
+        let standard = |peer, line| told(ToldIn::Forwarded, (peer, peer), &[("forwarded", line)]);
+        assert_eq!(standard("::1", "for=1.1.1.1, For=\"[2001:db8::7]:4711\";proto=https"), "2001:db8::7");
+        assert_eq!(standard("127.0.0.1", "proto=http;for=192.0.2.60:81;by=x"), "192.0.2.60");
     }
 
     #[test]
     fn what_cannot_be_read_ends_the_walk_at_the_hop_that_wrote_it() {
         assert_eq!(client("10.0.0.0/8", "10.0.0.1", &[("x-forwarded-for", "1.2.3.4, unknown, 10.0.0.2")]), "10.0.0.2");
-        assert_eq!(client("10.0.0.0/8", "10.0.0.1", &[("forwarded", "for=_hidden")]), "10.0.0.1");
+        assert_eq!(told(ToldIn::Forwarded, ("10.0.0.0/8", "10.0.0.1"), &[("forwarded", "for=_hidden")]), "10.0.0.1");
     }
 
     #[test]

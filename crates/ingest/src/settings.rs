@@ -13,7 +13,7 @@ use events_proxy_core::SourceId;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::address::Proxies;
+use crate::address::{Proxies, ToldIn};
 
 /// What ingest needs to know.
 #[derive(Debug, Clone)]
@@ -195,8 +195,9 @@ fn audience(reader: &mut Reader) -> Option<String> {
 /// The proxies whose headers are believed.
 fn trusted_proxies(reader: &mut Reader) -> Option<Proxies> {
     let text = reader.optional_text("client_ip_trusted_proxies").unwrap_or_default();
-    match text.parse() {
-        Ok(proxies) => Some(proxies),
+    let told_in = reader.one_of("client_ip_header", &[("X-Forwarded-For", ToldIn::XForwardedFor), ("Forwarded", ToldIn::Forwarded)]);
+    match text.parse::<Proxies>() {
+        Ok(proxies) => Some(proxies.telling_in(told_in?)),
         Err(error) => {
             reader.mistake("client_ip_trusted_proxies", error.to_string());
             None
