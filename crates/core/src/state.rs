@@ -1,7 +1,7 @@
 //! What the journal says of an event, and what it may say next.
 //!
 //! Several writers tell the journal what they know, in any order, some of them twice. A row therefore only moves
-//! forward: the state of the higher rank stays.
+//! forward: the state of the higher rank stays. Only an operator's replay takes `dead` back to `parked`.
 //!
 //! ```text
 //! accepted ─▶ published ─▶ parked ─▶ dead ─▶ delivered      rank rises to the right

@@ -3,8 +3,9 @@
 //! One [`Store`] on SQLite or PostgreSQL, chosen by URL; both run the same statements. Nothing here is on the
 //! accept path: a database that is away delays what is told about events, never the events.
 //!
-//! Laws: a journal row only moves forward, whoever writes and in whatever order; a [`Commit`] is written whole or not at all;
-//! every call except a rotation may be repeated after an error; every wait has a bound.
+//! Laws: a journal row only moves forward, whoever writes and in whatever order, except that a replay takes
+//! `dead` back to `parked`; a [`Commit`] is written whole or not at all; every call except a rotation may be repeated after an
+//! error; every wait has a bound.
 
 mod error;
 mod value;
