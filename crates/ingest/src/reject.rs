@@ -87,7 +87,7 @@ pub(crate) struct Problem {
     status: u16,
     /// A stable word for programs.
     code: &'static str,
-    /// What happened here, whether anything was stored, and what to do.
+    /// What happened here, and what to do.
     detail: String,
     /// Each wrong field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
