@@ -3,11 +3,13 @@
 //! Kubernetes puts the addresses of services into every pod's environment: a service named `target-service` gives
 //! `TARGET_SERVICE_PORT_80_TCP_ADDR` and more. They are nobody's mistake.
 
-/// How the names of our variables start, where a name in the environment is likely to be ours.
-const FAMILIES: [&str; 14] = [
+/// How the names of our variables start, where a name in the environment is likely to be ours. `OPERATOR_` is not among them: a terminal
+/// has `OPERATOR_SECRET`, which is no setting.
+const FAMILIES: [&str; 17] = [
     "AUTH_",
     "QUEUE_",
     "RATE_LIMIT_",
+    "LOOK_UP_",
     "SOURCE_SERVICE_",
     "PROXY_SERVICE_",
     "TARGET_SERVICE_",
@@ -17,6 +19,8 @@ const FAMILIES: [&str; 14] = [
     "SPOOL_",
     "JOURNAL_",
     "DELIVERY_",
+    "DISPATCH_",
+    "CONSOLE_",
     "EVENT_",
     "EVENTS_PROXY_",
 ];
@@ -99,7 +103,12 @@ mod tests {
         for name in ["QUEUE_TYP", "DELIVERY_ATTEMPT_MAX", "TARGET_SERVICE_URL", "EVENTS_PROXY_CONFIGS"] {
             assert!(is_ours(name), "{name}");
         }
-        for name in ["PATH", "HOME", "EVENTS_PROXY_CONFIG", "KUBERNETES_PORT"] {
+        for name in ["DISPATCH_LEASE_TTL", "LOOK_UP_RATE_LIMIT_INTERVAL", "CONSOLE_MASKED_FIELD"] {
+            assert!(is_ours(name), "{name}");
+        }
+        for name in
+            ["PATH", "HOME", "EVENTS_PROXY_CONFIG", "KUBERNETES_PORT", "OPERATOR_SECRET", "DISPATCHER_PORT", "CONSOLE_PORT_443_TCP_ADDR"]
+        {
             assert!(!is_ours(name), "{name}");
         }
     }
