@@ -46,12 +46,7 @@ impl Graveyard {
                     }
                 }
                 Err(FetchError::Unreadable { offset, cause, .. }) => {
-                    tracing::error!(
-                        code = "refused_event_lost",
-                        offset,
-                        error = sentence(cause.as_ref()),
-                        "a refused event's record does not read: it is lost"
-                    );
+                    self.metrics.refused_event_lost(offset, cause.as_ref());
                     from = offset + 1;
                 }
                 Err(FetchError::Retry { cause, .. }) => {

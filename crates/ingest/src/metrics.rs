@@ -62,6 +62,8 @@ struct Instruments {
     events_overtaken: Counter<u64>,
     /// Records that the topic will never take.
     events_unpublishable: Counter<u64>,
+    /// Those of them that do not read any more.
+    unpublishable_lost: Counter<u64>,
     /// Reads of the spool that failed.
     spool_read_failures: Counter<u64>,
     /// Backlogs that fresh events passed.
@@ -104,6 +106,7 @@ impl Metrics {
             accept_waits: meter.counter("accept.waits"),
             events_overtaken: meter.counter("events.overtaken"),
             events_unpublishable: meter.counter("events.unpublishable"),
+            unpublishable_lost: meter.counter("events.unpublishable.lost"),
             spool_read_failures: meter.counter("spool.read.failures"),
             catch_ups: meter.counter("publish.catch.ups"),
             gave_way: meter.sum("publish.gave.way"),

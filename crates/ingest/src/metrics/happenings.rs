@@ -148,6 +148,12 @@ impl Metrics {
         }
     }
 
+    /// A record that the topic refused does not read where it waited for the storage: it is passed over.
+    pub(crate) fn refused_event_lost(&self, offset: u64, error: &dyn Error) {
+        self.0.unpublishable_lost.add(1, &[]);
+        tracing::error!(code = "refused_event_lost", offset, error = sentence(error), "a refused event's record does not read: it is lost");
+    }
+
     /// A log-in ended. Whose it was is told nowhere: what is typed in its place may be a secret.
     pub(crate) fn logged_in(&self, outcome: LogIn) {
         self.0.log_ins.add(1, &[LOGGED_IN.is(outcome.as_str())]);

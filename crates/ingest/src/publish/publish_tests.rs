@@ -3,16 +3,21 @@
 use std::collections::HashSet;
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use broker::log::Options;
+use chassis::clock::SystemClock;
+use chassis::lifecycle::OnFailure;
 use events_proxy_core::DeadReason;
 use storage::DeadRow;
 use tokio::time::Instant;
 
 use super::{CATCH_UP, Refused};
-use crate::fake::{Bench, until};
+use crate::burial::Graveyard;
+use crate::fake::{Bench, envelope, until};
+use crate::metrics::Metrics;
 use crate::settings::Durability;
 
 fn ids(name: &str, range: std::ops::Range<u64>) -> Vec<String> {
@@ -160,4 +165,30 @@ async fn a_record_of_the_spool_that_rots_is_kept_as_dead_with_its_bytes_and_all_
     assert_eq!((dead.len(), dead[0].reason), (1, DeadReason::Undecodable));
     assert!(String::from_utf8_lossy(&dead[0].record.payload).contains("XXXX-50"), "its bytes are kept");
     assert!(dead[0].detail.contains("checksum"), "{}", dead[0].detail);
+}
+
+#[tokio::test]
+async fn a_refused_event_that_rots_before_it_is_buried_is_counted_as_lost_and_the_others_are_dead() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = bench(&dir).await;
+    let metrics = Metrics::new(&bench.registry);
+    let refused = Refused::open(dir.path(), metrics.clone()).unwrap();
+    for (at, id) in (0..).zip(ids("poison", 0..3)) {
+        refused.keep(&envelope(&id).encode().unwrap(), (at, "it is too large")).await;
+    }
+    let path = dir.path().join("refused").join("00000000000000000000.log");
+    let bytes = std::fs::read(&path).unwrap();
+    let at = bytes.windows(8).position(|window| window == b"poison-1").unwrap();
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(b"XXXX", u64::try_from(at).unwrap()).unwrap();
+
+    let graveyard = Graveyard { refused, store: bench.store.clone(), clock: Arc::new(SystemClock), metrics };
+    bench.tasks.spawn("bury", OnFailure::StopProcess, graveyard.dig());
+    until(|| bench.counts("events_unpublishable_lost_total 1")).await;
+    let mut dead = Vec::new();
+    while dead.len() < 2 {
+        dead = bench.store.dead_letters(10).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(dead.iter().all(|letter| letter.reason == DeadReason::Unpublishable), "{dead:?}");
 }
