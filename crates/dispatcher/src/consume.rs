@@ -163,6 +163,7 @@ impl Consumer {
     /// Tells that the partition cannot be read.
     fn trouble(&self, error: &FetchError) {
         let told = sentence(error);
+        self.path.metrics.unread(self.ledger.partition);
         match error {
             FetchError::OutOfRange { .. } => {
                 tracing::error!(

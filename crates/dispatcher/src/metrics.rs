@@ -11,6 +11,7 @@ use std::time::Duration;
 use chassis::lifecycle::sentence;
 use chassis::metrics::{Event, Histogram, Registry, Sources, whole};
 use events_proxy_core::{Attempt, DeadReason, Envelope, Outcome, State, TraceContext};
+use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
 use storage::{End, Settled};
 
@@ -64,6 +65,8 @@ struct Instruments {
     slots: slots::Slots,
     /// Records read.
     events_consumed: Counter<u64>,
+    /// Reads that failed.
+    topic_read_failures: Counter<u64>,
     /// Attempts by outcome.
     attempts: Counter<u64>,
     /// Events by how they ended.
@@ -110,6 +113,7 @@ impl Metrics {
             dead: AtomicU64::new(0),
             slots: slots::Slots::new(registry),
             events_consumed: meter.counter("events.consumed"),
+            topic_read_failures: meter.counter("topic.read.failures"),
             attempts: meter.counter("delivery.attempts"),
             events_settled: meter.counter("events.settled"),
             duplicates: meter.counter("events.duplicates"),
@@ -142,6 +146,11 @@ impl Metrics {
         let records = u64::try_from(records).unwrap_or(u64::MAX);
         self.0.consumed.fetch_add(records, Ordering::Relaxed);
         self.0.events_consumed.add(records, &[]);
+    }
+
+    /// A read of a partition failed; it is tried again.
+    pub(crate) fn unread(&self, partition: u32) {
+        self.0.topic_read_failures.add(1, &[KeyValue::new(PARTITION.name, i64::from(partition))]);
     }
 
     /// An event was read for the first time, so long after its acceptance.

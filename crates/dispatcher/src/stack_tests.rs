@@ -207,6 +207,8 @@ async fn a_topic_that_ends_before_what_was_settled_stands_and_the_replica_is_not
     let (second, private) = office(ground.parts("two", Order::None), &[], &tasks).await;
     until("it says that the topic is another one", async || not_ready(&private, "topic").await.contains("offset 5 is outside 0..2")).await;
     assert_eq!((second.committed().get(&0), ground.target.numbers().distinct), (Some(&5), 5), "something was settled over it");
+    let figures = ground.registry.render();
+    assert!(figures.contains("topic_read_failures_total{partition=\"0\"} "), "{figures}");
     second.stop(Duration::from_secs(5)).await;
     tasks.stop(Duration::from_secs(5)).await;
 }

@@ -30,6 +30,7 @@ pub const FAMILIES: &[Family] = &[
     Family::counter("dispatch.beat.failures", "Renewals of leases that the storage did not take"),
     Family::gauge("dispatch.partition.lag", "Records of a partition that are not settled").by(&[PARTITION]),
     Family::counter("events.consumed", "Records read from the topic"),
+    Family::counter("topic.read.failures", "Reads of a partition that failed; each is tried again").by(&[PARTITION]),
     Family::histogram("queue.duration", "From an event's acceptance until a dispatcher read it for the first time"),
     Family::counter("events.duplicates", "Records passed over because their event has ended or is under way"),
     Family::counter("events.expired", "Records that the topic dropped before they were read; they count as dead"),
