@@ -110,7 +110,7 @@ async fn a_record_that_is_refused_again_after_a_crash_has_one_dead_row() {
     let dir = tempfile::tempdir().unwrap();
     let bench = bench(&dir).await;
     let refused = Refused::open(dir.path(), bench.metrics.clone()).unwrap();
-    let record = |id: &str| crate::fake::envelope(id).encode().unwrap();
+    let record = |id: &str| envelope(id).encode().unwrap();
     for (id, offset) in [("poison", 7), ("poison", 7), ("other", 8)] {
         refused.keep(&record(id), (offset, "no")).await;
     }
@@ -132,7 +132,7 @@ async fn a_record_larger_than_the_topic_takes_is_dead_alone() {
     let bench = bench(&dir).await;
     let long = "x".repeat(100);
     bench.spool(ids("good", 0..50).into_iter().chain([long.clone()]).chain(ids("more", 0..50))).await;
-    let bytes = crate::fake::envelope("good-10").encode().unwrap().bytes();
+    let bytes = envelope("good-10").encode().unwrap().bytes();
     bench.topic.bytes_max.store(u64::try_from(bytes).unwrap() + 20, SeqCst);
     let progress = bench.drain(dir.path());
     until(|| progress.unpublished(101) == 0).await;
