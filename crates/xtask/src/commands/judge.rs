@@ -5,13 +5,14 @@ use super::shell::Simple;
 use crate::COMMANDS;
 
 /// Programs of others that documents may call; what they are told is not looked at.
-const OTHERS: [&str; 16] = [
+const OTHERS: [&str; 17] = [
     "kubectl",
     "terraform",
     "docker",
     "psql",
     "pg_dump",
     "openssl",
+    "htpasswd",
     "git",
     "gh",
     "cosign",
