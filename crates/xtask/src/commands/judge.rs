@@ -5,7 +5,7 @@ use super::shell::Simple;
 use crate::COMMANDS;
 
 /// Programs of others that documents may call; what they are told is not looked at.
-const OTHERS: [&str; 17] = [
+const OTHERS: [&str; 18] = [
     "kubectl",
     "terraform",
     "docker",
@@ -18,6 +18,7 @@ const OTHERS: [&str; 17] = [
     "cosign",
     "cd",
     "echo",
+    "eval",
     "sed",
     "tee",
     "true",
