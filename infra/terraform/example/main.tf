@@ -50,6 +50,7 @@ module "kafka" {
   client_security_group_id = module.cluster.node_security_group_id
   kms_key_arn              = module.secrets.kms_key_arn
   scram_secret_arn         = module.secrets.kafka_secret_arn
+  acls_required            = var.acls_required
 }
 
 module "identity" {

@@ -71,3 +71,9 @@ variable "target" {
     interval_ms           = number
   })
 }
+
+variable "acls_required" {
+  description = "Whether the brokers refuse whom no ACL names; false only until the first ones are made."
+  type        = bool
+  default     = true
+}

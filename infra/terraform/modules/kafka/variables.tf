@@ -66,3 +66,9 @@ variable "retention_hours" {
     error_message = "retention_hours must be 168 or more: the topic is the buffer while the target is away."
   }
 }
+
+variable "acls_required" {
+  description = "Whether whom no ACL names is refused. False only until the first ones are made, for nobody may make them otherwise."
+  type        = bool
+  default     = true
+}

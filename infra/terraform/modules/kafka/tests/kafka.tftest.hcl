@@ -32,6 +32,25 @@ run "a_record_is_on_two_of_three_brokers" {
   }
 }
 
+run "whom_no_acl_names_is_refused" {
+  command = plan
+
+  assert {
+    condition     = strcontains(aws_msk_configuration.this.server_properties, "allow.everyone.if.no.acl.found=false")
+    error_message = "a topic is for whom an ACL names"
+  }
+}
+
+run "the_first_acls_can_be_made" {
+  command = plan
+  variables { acls_required = false }
+
+  assert {
+    condition     = strcontains(aws_msk_configuration.this.server_properties, "allow.everyone.if.no.acl.found=true")
+    error_message = "without any ACL nobody may make one"
+  }
+}
+
 run "too_short_a_retention_is_refused" {
   command = plan
   variables { retention_hours = 24 }
