@@ -1,4 +1,4 @@
-# The chart, in the cluster. The image is named by tag and digest, so that what was tested is what runs.
+# The chart, in the cluster. Images are named by a tag that the registry never moves, so that what was tested is what runs.
 
 resource "helm_release" "this" {
   name             = "events-proxy"
