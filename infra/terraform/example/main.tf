@@ -74,4 +74,5 @@ module "release" {
   image_tag = var.image_tag
   brokers   = module.kafka.brokers
   target    = var.target
+  values    = var.values
 }

@@ -18,6 +18,11 @@ output "database" {
   value       = module.database.address
 }
 
+output "database_secret_arn" {
+  description = "The secret with the password of the database's administrator."
+  value       = module.database.master_secret_arn
+}
+
 output "secrets_role_arn" {
   description = "The role of whoever brings secrets into the cluster."
   value       = module.identity.role_arn

@@ -77,3 +77,9 @@ variable "acls_required" {
   type        = bool
   default     = true
 }
+
+variable "values" {
+  description = "Further values of the chart, as YAML, as an Ingress or operators; they win."
+  type        = string
+  default     = ""
+}

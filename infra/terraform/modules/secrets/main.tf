@@ -51,6 +51,8 @@ resource "aws_secretsmanager_secret" "this" {
     access-token = "The key that signs access tokens"
     database-url = "PostgreSQL's URL, with the user of the service"
     accounts     = "The accounts to put in place, as JSON"
+    operators    = "Who may sign in to the console, as JSON"
+    target       = "What each call of the target says in its Authorization header"
   }
   name                    = "${var.name}/${each.key}"
   description             = each.value

@@ -28,6 +28,16 @@ run "a_failed_upgrade_goes_back" {
   }
 }
 
+run "further_values_come_last_and_so_win" {
+  command = plan
+  variables { values = "ingress: {enabled: true}" }
+
+  assert {
+    condition     = yamldecode(helm_release.this.values[1]).ingress.enabled
+    error_message = "further values reach the chart, behind its own"
+  }
+}
+
 run "latest_is_refused" {
   command = plan
   variables { image_tag = "latest" }
