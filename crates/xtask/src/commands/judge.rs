@@ -5,11 +5,12 @@ use super::shell::Simple;
 use crate::COMMANDS;
 
 /// Programs of others that documents may call; what they are told is not looked at.
-const OTHERS: [&str; 18] = [
+const OTHERS: [&str; 19] = [
     "kubectl",
     "terraform",
     "docker",
     "psql",
+    "kafka-acls.sh",
     "pg_dump",
     "openssl",
     "htpasswd",
