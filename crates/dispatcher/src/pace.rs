@@ -119,7 +119,7 @@ pub fn open(
     let pace: Arc<dyn Pace> = if store.is_shared() {
         Arc::new(Shared::start(Means { store, target: target.to_owned(), limit, slots: Slots::new(registry) }, tasks))
     } else {
-        let alone = Alone::new(requests, interval)?;
+        let alone = Alone::resuming(requests, interval)?;
         follow::start(alone.clone(), target, store, tasks);
         Arc::new(alone)
     };

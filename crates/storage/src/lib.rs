@@ -38,4 +38,4 @@ pub use parked::{Due, ParkedRow, Waiting};
 pub use replay::{Choice, Moved, NewReplay, Of, Replay, ReplayState, Turn};
 pub use search::{DeadGroup, Found, NoPlace, Place, Search};
 pub use session::{NewSession, Rotated, RotatedSession, Rotation};
-pub use store::{Answer, Options, Store, is_guarded};
+pub use store::{Answer, Options, Store, file, is_guarded};

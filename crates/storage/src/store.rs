@@ -12,6 +12,7 @@ use std::fmt;
 use std::fs::OpenOptions;
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -90,6 +91,13 @@ pub fn is_guarded(url: &str) -> bool {
         || host.eq_ignore_ascii_case("localhost")
         || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     of_this_machine || matches!(server.get_ssl_mode(), PgSslMode::VerifyFull | PgSslMode::VerifyCa)
+}
+
+/// The file of a database that is one, and that only processes of this machine can use.
+#[must_use]
+pub fn file(url: &str) -> Option<PathBuf> {
+    let Ok(Place::File) = Place::of(url) else { return None };
+    SqliteConnectOptions::from_str(url).ok().map(|options| options.get_filename().to_owned())
 }
 
 /// What is remembered. Cheap to clone; all clones share their connections.

@@ -49,6 +49,8 @@ struct Shared {
     core: Mutex<Core>,
     /// Told when a slot may come earlier than it seemed.
     changed: Notify,
+    /// When it began.
+    began: Instant,
 }
 
 impl Alone {
@@ -59,7 +61,39 @@ impl Alone {
     pub fn new(requests: u32, interval: Duration) -> Result<Self, Unkeepable> {
         let limit = super::limit(requests, interval)?;
         let core = Core::new(limit).ok_or(Unkeepable { requests, interval })?;
-        Ok(Self(Arc::new(Shared { turn: tokio::sync::Mutex::default(), core: Mutex::new(core), changed: Notify::new() })))
+        let began = core.origin;
+        Ok(Self(Arc::new(Shared { turn: tokio::sync::Mutex::default(), core: Mutex::new(core), changed: Notify::new(), began })))
+    }
+
+    /// The same, which gives out nothing before it is told of the life before this one, or could have used up no more of the
+    /// limit: what that one sent last is known to the target alone.
+    ///
+    /// # Errors
+    /// [`Unkeepable`] for a limit of nothing or of no time.
+    pub fn resuming(requests: u32, interval: Duration) -> Result<Self, Unkeepable> {
+        let pace = Self::new(requests, interval)?;
+        pace.hold(super::limit(requests, interval)?);
+        Ok(pace)
+    }
+
+    /// Tells of the life before this one: the limit that it had, or that there was none.
+    pub(super) fn follows(&self, former: Option<Limit>) {
+        let Some(former) = former else {
+            let mut core = self.core();
+            // Later than that is a pause, which the target asked for.
+            if core.not_before == self.0.began + core.limit.period() {
+                core.not_before = self.0.began;
+            }
+            drop(core);
+            return self.0.changed.notify_waiters();
+        };
+        self.hold(former);
+    }
+
+    /// Gives out nothing while a life before this one, under that limit, may stand in the target's window.
+    fn hold(&self, former: Limit) {
+        let mut core = self.core();
+        core.not_before = core.not_before.max(self.0.began + former.period());
     }
 
     /// Goes on with another limit. No window holds more than the larger of both.

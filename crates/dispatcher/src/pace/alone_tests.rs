@@ -329,3 +329,23 @@ proptest! {
         prop_assert!(worst(&sends, interval) <= usize::try_from(requests).unwrap());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_life_before_may_have_sent_is_waited_for_under_the_limit_that_it_had() {
+    let former = limit(1, SECOND * 5).unwrap();
+    for (told, least) in [(None, Duration::ZERO), (Some(limit(1, SECOND / 2).unwrap()), SECOND), (Some(former), SECOND * 5)] {
+        let (pace, began) = (Alone::resuming(10, SECOND).unwrap(), Instant::now());
+        pace.follows(told);
+        pace.slot().await.answered();
+        let waited = began.elapsed();
+        assert!(waited >= least && waited < least + SECOND / 10, "{waited:?} after {told:?}");
+    }
+    let (pace, began) = (Alone::resuming(10, SECOND).unwrap(), Instant::now());
+    pace.slot().await.answered();
+    assert!(began.elapsed() >= SECOND, "nothing was told of it");
+    let (pace, began) = (Alone::resuming(10, SECOND).unwrap(), Instant::now());
+    pace.pause(SECOND * 3).await;
+    pace.follows(None);
+    pace.slot().await.answered();
+    assert!(began.elapsed() >= SECOND * 3, "a pause is kept");
+}

@@ -1,4 +1,5 @@
-//! Brings a changed limit to a process that has the limit for itself: it is read again now and then.
+//! Brings a changed limit to a process that has the limit for itself: it is read again now and then. The first look tells
+//! whether a life before this one had it: a limit that is there was put there by one.
 
 use std::time::Duration;
 
@@ -10,12 +11,14 @@ use super::{Alone, Pace};
 
 /// How often the limit is read.
 const INTERVAL: Duration = Duration::from_secs(2);
+/// How soon it is read again at the start, where the table may not be there yet.
+const AT_FIRST: Duration = Duration::from_millis(100);
 
 /// Starts to follow the limit that the storage has for this target; puts the configured one there first.
 pub(super) fn start(pace: Alone, target: &str, store: Store, tasks: &Tasks) {
     let (target, stopping) = (target.to_owned(), tasks.stopping());
     tasks.spawn("follow the limit", OnFailure::StopProcess, async move {
-        let (configured, mut is_known) = (pace.limit(), false);
+        let (configured, mut is_known, mut is_told) = (pace.limit(), false, false);
         let mut tick = tokio::time::interval(INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -26,6 +29,10 @@ pub(super) fn start(pace: Alone, target: &str, store: Store, tasks: &Tasks) {
             }
             let read = async {
                 if !is_known {
+                    if !is_told {
+                        pace.follows(store.limit(&target).await?);
+                        is_told = true;
+                    }
                     store.configure_limit(&target, configured).await?;
                     is_known = true;
                 }
@@ -35,7 +42,12 @@ pub(super) fn start(pace: Alone, target: &str, store: Store, tasks: &Tasks) {
                 Ok(Some(limit)) => pace.change(limit)?,
                 Ok(None) => is_known = false,
                 // At the start the table may not be there yet; later the last limit known goes on.
-                Err(error) => tracing::debug!(error = sentence(&error), "cannot read the limit; it is tried again"),
+                Err(error) => {
+                    tracing::debug!(error = sentence(&error), "cannot read the limit; it is tried again");
+                    if !is_told {
+                        tick.reset_after(AT_FIRST);
+                    }
+                }
             }
         }
     });
@@ -47,6 +59,7 @@ mod tests {
 
     use chassis::lifecycle::Tasks;
     use storage::{Options, Store};
+    use tokio::time::Instant;
 
     use super::super::{Alone, Pace, limit};
 
@@ -59,6 +72,20 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("still not: {what}");
+    }
+
+    #[tokio::test]
+    async fn a_first_life_begins_at_once_and_the_next_one_an_interval_later() {
+        let options = Options { url: "sqlite::memory:".to_owned(), max_connections: 1, acquire_timeout: Duration::from_secs(5) };
+        let store = Store::connect(&options).await.unwrap();
+        store.migrate().await.unwrap();
+        for (life, waits) in [(1, false), (2, true)] {
+            let began = Instant::now();
+            let pace = Alone::resuming(1, Duration::from_secs(2)).unwrap();
+            super::start(pace.clone(), "target", store.clone(), &Tasks::new());
+            pace.slot().await.answered();
+            assert_eq!(began.elapsed() >= Duration::from_secs(2), waits, "{:?} in life {life}", began.elapsed());
+        }
     }
 
     #[tokio::test]

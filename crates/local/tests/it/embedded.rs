@@ -71,6 +71,30 @@ async fn after_a_kill_the_next_start_does_not_wait_for_the_lease_of_the_former_l
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_lives_together_send_no_more_than_the_limit() {
+    const INTERVAL: Duration = Duration::from_secs(4);
+    let machine = busy().await;
+    let directory = tempfile::tempdir().unwrap();
+    let target = Target::start(directory.path(), 2000);
+    let port = free_port();
+    let mut settings = settings(port, &target);
+    settings.retain(|(key, _)| !key.starts_with("TARGET_SERVICE_RATE_LIMIT"));
+    settings.push(("TARGET_SERVICE_RATE_LIMIT_INTERVAL_MS", INTERVAL.as_millis().to_string()));
+    settings.push(("TARGET_SERVICE_RATE_LIMIT_REQUESTS_PER_INTERVAL", "1".to_owned()));
+    let mut proxy = embedded(directory.path(), &settings);
+    assert_eq!(Source::log_in(port).await.send_all("paced", 0..5, 1).await.len(), 5);
+    until("the first event is there", async || target.received() == 1).await;
+    let first = Instant::now();
+    proxy.kill();
+    let proxy = embedded(directory.path(), &settings);
+    until("the second request is there", async || target.received() == 2).await;
+    // Each was seen a little after it came.
+    assert!(first.elapsed() > INTERVAL - Duration::from_millis(500), "{:?}", first.elapsed());
+    drop(proxy);
+    drop(machine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_as_asked_says_what_stays_and_the_next_start_delivers_it() {
     let machine = busy().await;
     let directory = tempfile::tempdir().unwrap();
