@@ -1,22 +1,46 @@
-import java.io.IOException;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.net.http.HttpResponse.BodyHandlers;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.UUID;
-import java.util.regex.Matcher;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.regex.Pattern;
 
-/** A source of events: logs in, refreshes in time, sends each event once. Java 17 or later, no libraries. */
+/**
+ * A source of events: one session for all threads, refreshed ahead of its end, and each event is sent once.
+ * Java 17 or later, no libraries. It reads API_URL, AUTH_ID and SECRET: {@code java Source.java}.
+ */
 public final class Source {
-    private static final Duration GIVE_UP = Duration.ofMillis(500);
-    private static final Duration REFRESH_BEFORE = Duration.ofSeconds(15);
+    private static final int EVENT_MS = 500; // the service answers within 400
+    private static final int REFRESH_MS = 2_000;
+    private static final int LOG_IN_MS = 3_000;
+    private static final Duration REFRESH_AHEAD = Duration.ofSeconds(15);
+
+    /** Why an event is not known to be safe. If {@code maybeStored}, it may be: look it up, or send it again with the same id. */
+    public static final class NotAccepted extends Exception {
+        public final int status; // 0 where there was no answer
+        public final String code; // the service's stable word; empty where something else answered
+        public final boolean maybeStored;
+
+        NotAccepted(int status, String code, String detail, boolean maybeStored) {
+            super(status + " " + code + ": " + detail + "; the event " + (maybeStored ? "may be" : "is not") + " stored");
+            this.status = status;
+            this.code = code;
+            this.maybeStored = maybeStored;
+        }
+    }
 
     private final HttpClient client = HttpClient.newHttpClient();
     private final String apiUrl;
     private final String credentials;
+    private final ReentrantLock turn = new ReentrantLock();
     private String session;
 
     public Source(String apiUrl, String authId, String secret) {
@@ -24,57 +48,82 @@ public final class Source {
         this.credentials = "{\"authId\":" + quoted(authId) + ",\"secret\":" + quoted(secret) + "}";
     }
 
-    /** Sends one event. A 202 means that it is safe; anything else is an IOException with what the service said. */
-    public String send(String id, String name, String body) throws IOException, InterruptedException {
+    /** Sends one event. Returns what the service said only if the event is safe. */
+    public String send(String id, String name, String body) throws NotAccepted, InterruptedException {
         String event = "{\"id\":" + quoted(id) + ",\"name\":" + quoted(name) + ",\"body\":" + quoted(body)
                 + ",\"timestamp\":" + quoted(Instant.now().toString()) + "}";
-        return post("/events", event, accessToken(), GIVE_UP);
-    }
-
-    private synchronized String accessToken() throws IOException, InterruptedException {
-        if (session == null) {
-            session = post("/user-sessions", credentials, null, Duration.ofSeconds(5));
-        } else if (Instant.now().plus(REFRESH_BEFORE).isAfter(Instant.parse(field(session, "accessTokenExpireDateTime")))) {
-            try {
-                String refresh = "{\"refreshToken\":" + quoted(field(session, "refreshToken")) + "}";
-                session = post("/user-sessions/refresh", refresh, null, Duration.ofSeconds(5));
-            } catch (IOException expiredOrSpent) {
-                session = post("/user-sessions", credentials, null, Duration.ofSeconds(5));
-            }
+        String used = open(null);
+        try {
+            return post("/events", event, EVENT_MS, field(used, "accessToken"));
+        } catch (NotAccepted refused) {
+            if (refused.status != 401) throw refused;
         }
-        return field(session, "accessToken");
+        // The token is no good any more. Nothing was stored, and the same id makes the one repetition harmless.
+        return post("/events", event, EVENT_MS, field(open(used), "accessToken"));
     }
 
-    private String post(String path, String json, String token, Duration timeout) throws IOException, InterruptedException {
-        HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(apiUrl + path)).timeout(timeout)
+    /** The session that all threads share; another one than that which was refused. */
+    private String open(String refused) throws NotAccepted, InterruptedException {
+        if (!turn.tryLock(REFRESH_MS + LOG_IN_MS, TimeUnit.MILLISECONDS)) {
+            throw new NotAccepted(0, "", "another thread is still logging in", false);
+        }
+        try {
+            String known = session;
+            session = null; // a refresh token is good once, whatever becomes of the answer
+            if (known != null && !known.equals(refused)) session = isFresh(known) ? known : refreshed(known);
+            if (session == null) session = post("/user-sessions", credentials, LOG_IN_MS, null);
+            return session;
+        } finally {
+            turn.unlock();
+        }
+    }
+
+    private static boolean isFresh(String session) {
+        return Instant.now().plus(REFRESH_AHEAD).isBefore(Instant.parse(field(session, "accessTokenExpireDateTime")));
+    }
+
+    private String refreshed(String session) throws InterruptedException {
+        try {
+            String token = "{\"refreshToken\":" + quoted(field(session, "refreshToken")) + "}";
+            return post("/user-sessions/refresh", token, REFRESH_MS, null);
+        } catch (NotAccepted expiredOrNotAnswered) {
+            return null;
+        }
+    }
+
+    private String post(String path, String json, int withinMs, String token) throws NotAccepted, InterruptedException {
+        HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(apiUrl + path))
                 .header("Content-Type", "application/json").POST(HttpRequest.BodyPublishers.ofString(json));
-        if (token != null) {
-            request.header("Authorization", "Bearer " + token);
+        if (token != null) request.header("Authorization", "Bearer " + token);
+        CompletableFuture<HttpResponse<String>> call = client.sendAsync(request.build(), BodyHandlers.ofString());
+        int status = 0;
+        String said = "", detail = "no document of the service";
+        try {
+            HttpResponse<String> answer = call.get(withinMs, TimeUnit.MILLISECONDS); // for the answer's body, too
+            status = answer.statusCode();
+            said = answer.body();
+        } catch (ExecutionException | TimeoutException failed) {
+            detail = failed.toString();
+        } finally {
+            call.cancel(true);
         }
-        HttpResponse<String> answer = client.send(request.build(), HttpResponse.BodyHandlers.ofString());
-        if (answer.statusCode() / 100 != 2) {
-            throw new IOException(answer.statusCode() + " " + answer.body());
-        }
-        return answer.body();
+        if (status / 100 == 2 && !field(said, "id").isEmpty()) return said;
+        // Behind a gateway's answer, or none, the service may have taken the event; not so where the request was refused.
+        String code = field(said, "code");
+        boolean refused = status / 100 == 4 || code.equals("overloaded");
+        throw new NotAccepted(status, code, code.isEmpty() ? detail : field(said, "detail"), path.equals("/events") && !refused);
     }
 
     /** The service's answers are flat: a pattern reads them. Use your JSON library where you have one. */
-    private static String field(String json, String name) throws IOException {
-        Matcher found = Pattern.compile("\"" + name + "\":\"([^\"]*)\"").matcher(json);
-        if (!found.find()) {
-            throw new IOException("the answer has no " + name);
-        }
-        return found.group(1);
+    private static String field(String json, String name) {
+        Pattern pattern = Pattern.compile("\"" + name + "\":\"((?:[^\"\\\\]|\\\\.)*)\"");
+        return pattern.matcher(json).results().map(found -> found.group(1)).findFirst().orElse("");
     }
 
     private static String quoted(String text) {
         StringBuilder quoted = new StringBuilder("\"");
         for (char c : text.toCharArray()) {
-            if (c == '"' || c == '\\' || c < ' ') {
-                quoted.append(String.format("\\u%04x", (int) c));
-            } else {
-                quoted.append(c);
-            }
+            quoted.append(c == '"' || c == '\\' || c < ' ' ? String.format("\\u%04x", (int) c) : String.valueOf(c));
         }
         return quoted.append('"').toString();
     }

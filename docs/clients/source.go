@@ -1,122 +1,141 @@
-// A source of events: logs in, refreshes in time, sends each event once. Standard library only.
+// A source of events: one session for all sends, refreshed ahead of its end, and each event is sent once.
+// Go 1.24 or later, standard library only. It reads API_URL, AUTH_ID and SECRET: `go run source.go`.
 package main
 
 import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"sync"
 	"time"
 )
 
 const (
-	giveUp        = 500 * time.Millisecond
-	refreshBefore = 15 * time.Second
+	eventWithin   = 500 * time.Millisecond // the service answers within 400
+	refreshWithin = 2 * time.Second
+	openWithin    = 5 * time.Second // a refresh that is not answered, and a log-in
+	refreshAhead  = 15 * time.Second
 )
 
-type session struct {
-	AccessToken  string    `json:"accessToken"`
-	Expires      time.Time `json:"accessTokenExpireDateTime"`
-	RefreshToken string    `json:"refreshToken"`
+// NotAccepted is why an event is not known to be safe. If MaybeStored, it may be: look it up, or send it again with the same id.
+type NotAccepted struct {
+	Status      int    // 0 where there was no answer
+	Code        string // the service's stable word; empty where something else answered
+	MaybeStored bool
+	Cause       error
 }
 
-// Refused is what the service said when it was not a 2xx: Code is stable, Detail says whether anything was stored.
-type Refused struct {
-	Status int    `json:"status"`
-	Code   string `json:"code"`
-	Detail string `json:"detail"`
+func (n *NotAccepted) Error() string {
+	return fmt.Sprintf("%d %s: %v; the event may be stored: %t", n.Status, n.Code, n.Cause, n.MaybeStored)
 }
 
-func (r *Refused) Error() string { return fmt.Sprintf("%d %s: %s", r.Status, r.Code, r.Detail) }
-
-// Accepted is the answer to an event that is safe.
-type Accepted struct {
-	ID      string `json:"id"`
-	Status  string `json:"status"`
-	TraceID string `json:"traceId"`
+// answer is what the service says: a session, an accepted event, or a problem.
+type answer struct {
+	ID, AccessToken, RefreshToken, TraceID, Code, Detail string
+	Ends                                                 time.Time `json:"accessTokenExpireDateTime"`
 }
 
 // Source sends events of one account; safe for concurrent use.
 type Source struct {
-	APIURL, AuthID, Secret string
-
-	mutex   sync.Mutex
-	session *session
+	apiURL, authID, secret string
+	client                 http.Client
+	session                chan *answer // holds the one session, at first nil; whoever is opening another has taken it out
 }
 
-// Send sends one event. An id of your own makes a repetition harmless.
-func (s *Source) Send(ctx context.Context, id, name, body string) (*Accepted, error) {
-	token, err := s.accessToken(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, giveUp)
-	defer cancel()
+func NewSource(apiURL, authID, secret string) *Source {
+	s := &Source{apiURL: apiURL, authID: authID, secret: secret, session: make(chan *answer, 1)}
+	s.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	s.session <- nil
+	return s
+}
+
+// Send sends one event, and returns the id of its trace only if it is safe; else the error is a *NotAccepted.
+func (s *Source) Send(ctx context.Context, id, name, body string) (string, error) {
 	event := map[string]string{"id": id, "name": name, "body": body, "timestamp": time.Now().UTC().Format(time.RFC3339Nano)}
-	accepted := new(Accepted)
-	return accepted, s.post(ctx, "/events", token, event, accepted)
-}
-
-func (s *Source) accessToken(ctx context.Context) (string, error) {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	if s.session != nil && time.Until(s.session.Expires) > refreshBefore {
-		return s.session.AccessToken, nil
-	}
-	next := new(session)
-	err := fmt.Errorf("no session yet")
-	if s.session != nil {
-		err = s.post(ctx, "/user-sessions/refresh", "", map[string]string{"refreshToken": s.session.RefreshToken}, next)
-	}
+	session, err := s.open(ctx, nil)
 	if err != nil {
-		err = s.post(ctx, "/user-sessions", "", map[string]string{"authId": s.AuthID, "secret": s.Secret}, next)
+		return "", err
+	}
+	accepted, err := s.post(ctx, eventWithin, "/events", session.AccessToken, event)
+	if refused := new(NotAccepted); errors.As(err, &refused) && refused.Status == http.StatusUnauthorized {
+		// The token is no good any more. Nothing was stored, and the same id makes the one repetition harmless.
+		if session, err = s.open(ctx, session); err == nil {
+			accepted, err = s.post(ctx, eventWithin, "/events", session.AccessToken, event)
+		}
 	}
 	if err != nil {
 		return "", err
 	}
-	s.session = next
-	return next.AccessToken, nil
+	return accepted.TraceID, nil
 }
 
-func (s *Source) post(ctx context.Context, path, token string, body, answer any) error {
-	text, err := json.Marshal(body)
-	if err != nil {
-		return err
+// open returns the session that all share; another one than that which was refused.
+func (s *Source) open(ctx context.Context, refused *answer) (next *answer, err error) {
+	ctx, cancel := context.WithTimeout(ctx, openWithin)
+	defer cancel()
+	select {
+	case next = <-s.session:
+	case <-ctx.Done():
+		return nil, &NotAccepted{Cause: ctx.Err()}
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.APIURL+path, bytes.NewReader(text))
+	defer func() { s.session <- next }()
+	if next != nil && next != refused {
+		if time.Until(next.Ends) > refreshAhead {
+			return next, nil
+		}
+		// A refresh token is good once, whatever becomes of the answer.
+		next, err = s.post(ctx, refreshWithin, "/user-sessions/refresh", "", map[string]string{"refreshToken": next.RefreshToken})
+		if err == nil {
+			return next, nil
+		}
+	}
+	return s.post(ctx, openWithin, "/user-sessions", "", map[string]string{"authId": s.authID, "secret": s.secret})
+}
+
+func (s *Source) post(ctx context.Context, within time.Duration, path, token string, body map[string]string) (*answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, within) // for the answer's body, too
+	defer cancel()
+	said := new(answer)
+	status, err := s.exchange(ctx, path, token, body, said)
+	if err == nil && status/100 == 2 && said.ID != "" {
+		return said, nil
+	}
+	if err == nil {
+		err = errors.New(said.Detail)
+	}
+	// Behind a gateway's answer, or none, the service may have taken the event; not so where the request was refused.
+	refused := status/100 == 4 || said.Code == "overloaded"
+	return nil, &NotAccepted{Status: status, Code: said.Code, MaybeStored: path == "/events" && !refused, Cause: err}
+}
+
+func (s *Source) exchange(ctx context.Context, path, token string, body map[string]string, said *answer) (int, error) {
+	text, _ := json.Marshal(body) // strings cannot fail
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.apiURL+path, bytes.NewReader(text))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	request.Header.Set("Content-Type", "application/json")
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := s.client.Do(request)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer response.Body.Close()
-	if response.StatusCode/100 != 2 {
-		refused := &Refused{Status: response.StatusCode}
-		_ = json.NewDecoder(response.Body).Decode(refused)
-		return refused
-	}
-	return json.NewDecoder(response.Body).Decode(answer)
+	return response.StatusCode, json.NewDecoder(response.Body).Decode(said)
 }
 
 func main() {
-	source := &Source{APIURL: os.Getenv("API_URL"), AuthID: os.Getenv("AUTH_ID"), Secret: os.Getenv("SECRET")}
-	id := make([]byte, 16)
-	_, _ = rand.Read(id)
-	accepted, err := source.Send(context.Background(), hex.EncodeToString(id), "order placed", "two apples")
+	source, id := NewSource(os.Getenv("API_URL"), os.Getenv("AUTH_ID"), os.Getenv("SECRET")), rand.Text()
+	traceID, err := source.Send(context.Background(), id, "order placed", "two apples")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	_ = json.NewEncoder(os.Stdout).Encode(accepted)
+	fmt.Printf(`{"id":%q,"status":"accepted","traceId":%q}`+"\n", id, traceID)
 }

@@ -1,56 +1,112 @@
-"""A source of events: logs in, refreshes in time, sends each event once. Python 3.9, standard library only."""
+"""A source of events: one session for all threads, refreshed ahead of its end, and each event is sent once.
+
+Python 3.9 or later, standard library only. It reads API_URL, AUTH_ID and SECRET: `python3 source.py`.
+"""
 
 from __future__ import annotations
 
+import calendar
+import contextlib
+import http.client
 import json
 import os
+import queue
+import threading
 import time
 import urllib.error
 import urllib.request
 import uuid
 from datetime import datetime, timezone
 
-GIVE_UP_SECONDS = 0.5
-REFRESH_BEFORE_SECONDS = 15
+EVENT_SECONDS = 0.5  # the service answers within 0.4
+REFRESH_SECONDS = 2
+LOG_IN_SECONDS = 3
+REFRESH_AHEAD_SECONDS = 15
+
+
+class NotAccepted(Exception):
+    """Why an event is not known to be safe. If `maybe_stored`, it may be: look it up, or send it again with the same id."""
+
+    def __init__(self, status: int, code: str, detail: str, maybe_stored: bool) -> None:
+        super().__init__(f"{status} {code}: {detail}; the event {'may be' if maybe_stored else 'is not'} stored")
+        self.status = status  # 0 where there was no answer
+        self.code = code  # the service's stable word; empty where something else answered
+        self.maybe_stored = maybe_stored
 
 
 class Source:
     def __init__(self, api_url: str, auth_id: str, secret: str) -> None:
-        self.api_url, self.auth_id, self.secret = api_url, auth_id, secret
-        self.session: dict = {}
+        self._api_url, self._credentials = api_url, {"authId": auth_id, "secret": secret}
+        self._session: dict | None = None
+        self._turn = threading.Lock()
 
     def send(self, name: str, body: str, event_id: str | None = None) -> dict:
-        """Sends one event. A 202 means that it is safe; anything else raises and says what the service said."""
-        event = {
-            "id": event_id or str(uuid.uuid4()),
-            "name": name,
-            "body": body,
-            "timestamp": datetime.now(timezone.utc).isoformat(),
-        }
-        return self._post("/events", event, self._access_token(), GIVE_UP_SECONDS)
+        """Sends one event. Returns only if it is safe; raises NotAccepted else."""
+        now = datetime.now(timezone.utc).isoformat()
+        event = {"id": event_id or str(uuid.uuid4()), "name": name, "body": body, "timestamp": now}
+        session = self._open()
+        try:
+            return self._post("/events", event, EVENT_SECONDS, session["accessToken"])
+        except NotAccepted as refused:
+            if refused.status != 401:
+                raise
+        # The token is no good any more. Nothing was stored, and the same id makes the one repetition harmless.
+        return self._post("/events", event, EVENT_SECONDS, self._open(refused=session)["accessToken"])
 
-    def _access_token(self) -> str:
-        if not self.session:
-            self.session = self._post("/user-sessions", {"authId": self.auth_id, "secret": self.secret})
-        elif self._seconds_left() < REFRESH_BEFORE_SECONDS:
-            try:
-                self.session = self._post("/user-sessions/refresh", {"refreshToken": self.session["refreshToken"]})
-            except urllib.error.HTTPError:
-                # Expired or spent: begin a session anew.
-                self.session = self._post("/user-sessions", {"authId": self.auth_id, "secret": self.secret})
-        return self.session["accessToken"]
+    def _open(self, refused: dict | None = None) -> dict:
+        """The session that all threads share; another one than that which was refused."""
+        if not self._turn.acquire(timeout=REFRESH_SECONDS + LOG_IN_SECONDS):
+            raise NotAccepted(0, "", "another thread is still logging in", maybe_stored=False)
+        try:
+            session, self._session = self._session, None  # a refresh token is good once, whatever becomes of the answer
+            if session is refused:
+                session = None
+            if session and _seconds_left(session) < REFRESH_AHEAD_SECONDS:
+                token, session = session["refreshToken"], None
+                with contextlib.suppress(NotAccepted):
+                    session = self._post("/user-sessions/refresh", {"refreshToken": token}, REFRESH_SECONDS)
+            self._session = session or self._post("/user-sessions", self._credentials, LOG_IN_SECONDS)
+            return self._session
+        finally:
+            self._turn.release()
 
-    def _seconds_left(self) -> float:
-        ends = datetime.fromisoformat(self.session["accessTokenExpireDateTime"].replace("Z", "+00:00"))
-        return ends.timestamp() - time.time()
+    def _post(self, path: str, body: dict, seconds: float, token: str | None = None) -> dict:
+        answers: queue.SimpleQueue = queue.SimpleQueue()
+        # urllib's timeout is for one look at the socket; a thread of its own lets the whole call have one.
+        call = lambda: answers.put(_exchange(self._api_url + path, body, seconds, token))  # noqa: E731
+        threading.Thread(target=call, daemon=True).start()
+        try:
+            status, text = answers.get(timeout=seconds)
+        except queue.Empty:
+            status, text = 0, "no answer in time"
+        try:
+            said = dict(json.loads(text))
+        except (ValueError, TypeError):
+            said = {"detail": "no document of the service" if status else text}
+        if 200 <= status < 300 and "id" in said:
+            return said
+        # Behind a gateway's answer, or none, the service may have taken the event; not so where the request was refused.
+        refused = 400 <= status < 500 or said.get("code") == "overloaded"
+        raise NotAccepted(status, said.get("code", ""), said.get("detail", ""), maybe_stored=path == "/events" and not refused)
 
-    def _post(self, path: str, body: dict, token: str | None = None, timeout: float = 5) -> dict:
-        headers = {"content-type": "application/json"}
-        if token:
-            headers["authorization"] = f"Bearer {token}"
-        request = urllib.request.Request(self.api_url + path, json.dumps(body).encode(), headers, method="POST")
-        with urllib.request.urlopen(request, timeout=timeout) as answer:
-            return json.load(answer)
+
+def _exchange(url: str, body: dict, seconds: float, token: str | None) -> tuple[int, bytes | str]:
+    headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    try:
+        try:
+            answer = urllib.request.urlopen(request, timeout=seconds)
+        except urllib.error.HTTPError as refusal:
+            answer = refusal
+        with answer:
+            return answer.status, answer.read()
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return 0, str(error)
+
+
+def _seconds_left(session: dict) -> float:
+    ends = time.strptime(session["accessTokenExpireDateTime"][:19], "%Y-%m-%dT%H:%M:%S")  # in UTC
+    return calendar.timegm(ends) - time.time()
 
 
 if __name__ == "__main__":

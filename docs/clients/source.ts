@@ -1,8 +1,12 @@
-// A source of events: logs in, refreshes in time, sends each event once. Node 18 or later, no packages.
+// A source of events: one session for all sends, refreshed ahead of its end, and each event is sent once.
+// Node 22.18 or later, no packages. It reads API_URL, AUTH_ID and SECRET: `node source.ts`.
 import { randomUUID } from "node:crypto";
+import { realpathSync } from "node:fs";
 
-const GIVE_UP_MS = 500;
-const REFRESH_BEFORE_MS = 15_000;
+const EVENT_MS = 500; // the service answers within 400
+const REFRESH_MS = 2_000;
+const LOG_IN_MS = 3_000;
+const REFRESH_AHEAD_MS = 15_000;
 
 interface Session {
   accessToken: string;
@@ -10,59 +14,93 @@ interface Session {
   refreshToken: string;
 }
 
-interface Accepted {
+export interface Accepted {
   id: string;
   status: "accepted";
   traceId: string;
 }
 
-/** What the service said when it was not a 2xx: `code` is stable, `detail` says whether anything was stored. */
-export class Refused extends Error {
-  constructor(readonly status: number, readonly code: string, detail: string) {
-    super(detail);
+/** Why an event is not known to be safe. If `maybeStored`, it may be: look it up, or send it again with the same id. */
+export class NotAccepted extends Error {
+  override name = "NotAccepted";
+  status: number; // 0 where there was no answer
+  code: string; // the service's stable word; empty where something else answered
+  maybeStored: boolean;
+
+  constructor(status: number, code: string, detail: string, maybeStored: boolean) {
+    super(`${status} ${code}: ${detail}; ${maybeStored ? "the event may be stored" : "the event is not stored"}`);
+    this.status = status;
+    this.code = code;
+    this.maybeStored = maybeStored;
   }
 }
 
 export class Source {
-  private session?: Session;
+  #apiUrl: string;
+  #credentials: { authId: string; secret: string };
+  #session?: Session;
+  #opening?: Promise<Session>;
 
-  constructor(private readonly apiUrl: string, private readonly authId: string, private readonly secret: string) {}
+  constructor(apiUrl: string, authId: string, secret: string) {
+    this.#apiUrl = apiUrl;
+    this.#credentials = { authId, secret };
+  }
 
-  /** Sends one event. A 202 means that it is safe. */
+  /** Sends one event. Returns only if it is safe; throws NotAccepted else. */
   async send(name: string, body: string, id: string = randomUUID()): Promise<Accepted> {
     const event = { id, name, body, timestamp: new Date().toISOString() };
-    return this.post<Accepted>("/events", event, GIVE_UP_MS, await this.accessToken());
-  }
-
-  private async accessToken(): Promise<string> {
-    const ends = this.session ? Date.parse(this.session.accessTokenExpireDateTime) : 0;
-    if (!this.session) {
-      this.session = await this.logIn();
-    } else if (ends - Date.now() < REFRESH_BEFORE_MS) {
-      const refreshToken = this.session.refreshToken;
-      // Expired or spent: begin a session anew.
-      this.session = await this.post<Session>("/user-sessions/refresh", { refreshToken }).catch(() => this.logIn());
+    const session = await this.#open();
+    try {
+      return await this.#post<Accepted>("/events", event, EVENT_MS, session.accessToken);
+    } catch (refused) {
+      if (!(refused instanceof NotAccepted) || refused.status !== 401) throw refused;
     }
-    return this.session.accessToken;
+    // The token is no good any more. Nothing was stored, and the same id makes the one repetition harmless.
+    if (this.#session === session) this.#session = undefined;
+    return this.#post<Accepted>("/events", event, EVENT_MS, (await this.#open()).accessToken);
   }
 
-  private logIn(): Promise<Session> {
-    return this.post<Session>("/user-sessions", { authId: this.authId, secret: this.secret });
+  /** The session that all sends share; whoever comes while it is being opened waits for the same answer. */
+  async #open(): Promise<Session> {
+    const ends = Date.parse(this.#session?.accessTokenExpireDateTime ?? "");
+    if (this.#session && ends - Date.now() > REFRESH_AHEAD_MS) return this.#session;
+    this.#opening ??= this.#renew().finally(() => (this.#opening = undefined));
+    return this.#opening;
   }
 
-  private async post<T>(path: string, body: unknown, timeoutMs = 5_000, token?: string): Promise<T> {
+  async #renew(): Promise<Session> {
+    const refreshToken = this.#session?.refreshToken;
+    this.#session = undefined; // a refresh token is good once, whatever becomes of the answer
+    if (refreshToken) {
+      this.#session = await this.#post<Session>("/user-sessions/refresh", { refreshToken }, REFRESH_MS).catch(() => undefined);
+    }
+    this.#session ??= await this.#post<Session>("/user-sessions", this.#credentials, LOG_IN_MS);
+    return this.#session;
+  }
+
+  async #post<T>(path: string, body: unknown, withinMs: number, token?: string): Promise<T> {
     const headers: Record<string, string> = { "content-type": "application/json" };
     if (token) headers.authorization = `Bearer ${token}`;
-    const signal = AbortSignal.timeout(timeoutMs);
-    const answer = await fetch(this.apiUrl + path, { method: "POST", headers, body: JSON.stringify(body), signal });
-    const said: any = await answer.json();
-    if (!answer.ok) throw new Refused(answer.status, said.code, said.detail);
-    return said as T;
+    let status = 0;
+    let said: any;
+    let detail = "no document of the service";
+    try {
+      const signal = AbortSignal.timeout(withinMs); // for the answer's body, too
+      const request = { method: "POST", headers, body: JSON.stringify(body), signal, redirect: "manual" } as const;
+      const answer = await fetch(this.#apiUrl + path, request);
+      status = answer.status;
+      said = JSON.parse(await answer.text());
+    } catch (failed: any) {
+      if (!(failed instanceof SyntaxError)) detail = String(failed.cause ?? failed);
+    }
+    if (status >= 200 && status < 300 && said?.id) return said;
+    // Behind a gateway's answer, or none, the service may have taken the event; not so where the request was refused.
+    const refused = (status >= 400 && status < 500) || said?.code === "overloaded";
+    throw new NotAccepted(status, String(said?.code ?? ""), said?.detail ?? detail, path === "/events" && !refused);
   }
 }
 
-const { API_URL, AUTH_ID, SECRET } = process.env;
-if (API_URL && AUTH_ID && SECRET) {
-  const source = new Source(API_URL, AUTH_ID, SECRET);
-  console.log(JSON.stringify(await source.send("order placed", "two apples")));
+if (realpathSync(process.argv[1] ?? ".") === import.meta.filename) {
+  const { API_URL = "", AUTH_ID = "", SECRET = "" } = process.env;
+  console.log(JSON.stringify(await new Source(API_URL, AUTH_ID, SECRET).send("order placed", "two apples")));
 }

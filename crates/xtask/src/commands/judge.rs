@@ -5,7 +5,7 @@ use super::shell::Simple;
 use crate::COMMANDS;
 
 /// Programs of others that documents may call; what they are told is not looked at.
-const OTHERS: [&str; 19] = [
+const OTHERS: [&str; 23] = [
     "kubectl",
     "terraform",
     "docker",
@@ -25,6 +25,10 @@ const OTHERS: [&str; 19] = [
     "true",
     "promtool",
     "rustup",
+    "node",
+    "go",
+    "python3",
+    "java",
 ];
 /// What cargo can do here.
 const CARGO: [&str; 11] = ["build", "run", "test", "bench", "fmt", "clippy", "doc", "install", "deny", "xtask", "llvm-cov"];
@@ -166,7 +170,7 @@ mod tests {
     fn what_exists_is_let_pass() {
         let good = "make test\nmake bench PARTS=\"accept deliver\" SEEDS=3\ncargo xtask check\ncargo run --release --package ingest --bin events-proxy -- --bin x
 cargo build --example bench\ninfra/check/run scripts\nexport QUEUE_TYPE=Kafka TOKEN=$(openssl rand -hex 32)\nPORT=1 EVENTS_PROXY_CONFIG=x events-proxy --nothing
-curl -s 'localhost:4000/api/events/order-1?a=b' | sed s/a/b/\ncurl http://localhost:4100/health/ready\ncurl localhost:4200/operator/events/a/b
+curl -s 'localhost:4000/api/events/order-1?a=b' | sed s/a/b/\nAUTH_ID=a node docs/clients/source.ts\ncurl http://localhost:4100/health/ready\ncurl localhost:4200/operator/events/a/b
 helm upgrade a b --set ingest.replicas=3,settings.log_filter=warn\nkubectl get pods\nterraform apply\ndispatcher";
         assert_eq!(wrong(good), Vec::<String>::new());
     }
@@ -204,6 +208,7 @@ helm upgrade a b --set ingest.replicas=3,settings.log_filter=warn\nkubectl get p
             ("curl localhost:4100/health/nothing", "nothing answers at /health/nothing"),
             ("helm upgrade a b --set ingest.nothing=3", "no value ingest.nothing"),
             ("helm install a charts/nothing", "charts/nothing does not exist"),
+            ("go run docs/clients/nothing.go", "docs/clients/nothing.go does not exist"),
             ("dispatcher migrate", "takes no arguments"),
             ("kubeclt get pods", "`kubeclt` is no program"),
         ] {

@@ -49,7 +49,8 @@ impl Known {
             .filter_map(|line| line.split_once(" ="))
             .map(|(key, _)| key.to_uppercase())
             .collect();
-        known.settings.insert("EVENTS_PROXY_CONFIG".to_owned());
+        // The second is what the clients of docs/api.md read, beside `API_URL`.
+        known.settings.extend(["EVENTS_PROXY_CONFIG", "AUTH_ID"].map(str::to_owned));
         for entry in std::fs::read_dir(root.join("crates")).context("read crates")? {
             known.package(&entry?.path());
         }
