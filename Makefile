@@ -1,6 +1,6 @@
 # The commands of this repository. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench bench-kafka scale chaos chaos-dispatch simulate fuzz coverage mutants images pictures test-upgrade check-shipping check-http check-transport check-cluster up down
+.PHONY: help run test lint bench bench-kafka scale chaos chaos-dispatch simulate fuzz coverage mutants images pictures test-upgrade check-shipping check-http check-clients check-transport check-cluster up down
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -78,6 +78,10 @@ check-transport: ## let an event through a Kafka and a PostgreSQL that want TLS 
 check-http: ## hold both OpenAPI documents against a running process, for a minute each
 	cargo build --workspace --bins
 	infra/check/http
+
+check-clients: ## run the clients of docs/api.md against a process behind a relay that spoils tokens and loses answers
+	cargo build --workspace --bins
+	infra/check/clients
 
 check-cluster: ## install the chart on a real control plane with played nodes
 	infra/check/cluster
