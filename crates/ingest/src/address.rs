@@ -63,7 +63,10 @@ impl FromStr for Proxies {
     /// Reads comma-separated CIDR blocks; an address alone is a block of one. What they tell is in `X-Forwarded-For`.
     fn from_str(text: &str) -> Result<Self, NotBlocks> {
         let blocks = text.split(',').map(str::trim).filter(|block| !block.is_empty());
-        blocks.map(|block| Block::parse(block).ok_or_else(|| NotBlocks(block.to_owned()))).collect::<Result<_, _>>().map(|blocks| Self { blocks, ..Self::default() })
+        blocks
+            .map(|block| Block::parse(block).ok_or_else(|| NotBlocks(block.to_owned())))
+            .collect::<Result<_, _>>()
+            .map(|blocks| Self { blocks, ..Self::default() })
     }
 }
 
@@ -184,7 +187,8 @@ mod tests {
         let both = [("forwarded", "for=6.6.6.6"), ("x-forwarded-for", "198.51.100.7")];
         assert_eq!(client("10.0.0.0/8", "10.0.0.1", &both), "198.51.100.7");
         assert_eq!(told(ToldIn::Forwarded, ("10.0.0.0/8", "10.0.0.1"), &both), "6.6.6.6");
-        for (told_in, other) in [(ToldIn::XForwardedFor, ("forwarded", "for=6.6.6.6")), (ToldIn::Forwarded, ("x-forwarded-for", "6.6.6.6"))] {
+        for (told_in, other) in [(ToldIn::XForwardedFor, ("forwarded", "for=6.6.6.6")), (ToldIn::Forwarded, ("x-forwarded-for", "6.6.6.6"))]
+        {
             assert_eq!(told(told_in, ("10.0.0.0/8", "10.0.0.1"), &[other]), "10.0.0.1", "{told_in:?}");
         }
     }
