@@ -150,7 +150,8 @@ pub struct Commit {
 
 impl Store {
     /// Writes a commit in one transaction. An event that the journal has in a higher state stays in it: it is neither
-    /// parked nor buried, and a parked row of it goes. So does the dead row of what was delivered after all.
+    /// parked nor buried, and a parked row of it goes. So does the dead row, at
+    /// the same place, of what was delivered after all.
     ///
     /// # Errors
     /// [`Error::Fenced`] when another owns the partition: nothing was written, and never will be under this epoch. After
@@ -218,8 +219,8 @@ async fn of_topic(transaction: &DatabaseTransaction, commits: &[&Commit]) -> Res
     parked::park(transaction, &topic, &standing).await?;
     // An owner looks up what it starts; whoever owns the partition no more may tell of what its owner gave up meanwhile.
     let late = held().filter(|commit| commit.progress.is_none()).flat_map(|commit| &commit.settled);
-    let raised = late.filter(|event| event.end == End::Delivered).map(Settled::place);
-    dead::raise(transaction, &topic, raised.collect()).await?;
+    let delivered: Vec<&Settled> = late.filter(|event| event.end == End::Delivered).collect();
+    dead::raise(transaction, &topic, &delivered).await?;
     let kept: HashSet<_> = standing.iter().filter(|event| event.end.state() == State::Parked).map(|event| event.place()).collect();
     let broken: Vec<&Undecodable> = undecodable.into_iter().filter(|record| record.was_parked).collect();
     merge::broken(transaction, &broken).await?;

@@ -14,10 +14,10 @@ use crate::entity::dead::{ActiveModel, Column, Entity, Model};
 use crate::value::{CHUNK_ROWS_MAX, Columns, attempts, bigint, bounded, headers, moment, text};
 use crate::{Answer, Error, Store};
 
-/// Removes rows of events; what is no event was never delivered.
-static RAISE: Bulk<3> = Bulk::new(
-    r#"DELETE FROM dead WHERE event_id IS NOT NULL
-    AND (topic, "partition", "offset") IN (SELECT column1, column2, column3 FROM (VALUES {rows}) AS told)"#,
+/// Removes rows of events.
+static RAISE: Bulk<5> = Bulk::new(
+    r#"DELETE FROM dead WHERE (topic, "partition", "offset", source_id, event_id)
+    IN (SELECT column1, column2, column3, column4, column5 FROM (VALUES {rows}) AS told)"#,
 );
 
 /// Who gave the event up.
@@ -144,9 +144,13 @@ pub(crate) async fn bury(
     Ok(())
 }
 
-/// Removes what is dead at these places, partition and offset: it was delivered after all.
-pub(crate) async fn raise(database: &impl ConnectionTrait, topic: &str, places: Vec<(i64, i64)>) -> Result<(), DbErr> {
-    RAISE.write(database, places.into_iter().map(|(partition, offset)| [topic.into(), partition.into(), offset.into()])).await
+/// Removes the dead rows of these events, where they stand at the same place: they were delivered after all.
+pub(crate) async fn raise(database: &impl ConnectionTrait, topic: &str, delivered: &[&Settled]) -> Result<(), DbErr> {
+    let row = |event: &&Settled| {
+        let ((partition, offset), (source, id)) = (event.place(), (text(event.source_id.as_str()), text(event.event_id.as_str())));
+        [topic.into(), partition.into(), offset.into(), source.into(), id.into()]
+    };
+    RAISE.write(database, delivered.iter().map(row)).await
 }
 
 /// The columns of a dead event.

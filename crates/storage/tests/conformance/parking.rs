@@ -82,6 +82,8 @@ pub(crate) async fn a_dead_event_that_was_delivered_after_all_leaves_no_dead_row
     settle(&ground.store, "a", 1, dead()).await;
     settle(&ground.store, "b", 2, dead()).await;
     settle(&ground.store, "a", 1, End::Delivered).await;
+    // Another one, of a topic that was there before at the same place.
+    settle(&ground.store, "c", 2, End::Delivered).await;
     let left = ground.store.dead_letters(9).await.unwrap();
     assert_eq!(left.iter().map(|row| row.offset).collect::<Vec<_>>(), [2], "and only its own");
     assert_eq!(state(&ground.store, "a").await, State::Delivered);
