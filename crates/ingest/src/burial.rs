@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::FetchError;
+use broker::log::Cursor;
 use chassis::clock::Clock;
 use chassis::lifecycle::{Cause, sentence};
 use events_proxy_core::{DeadReason, Envelope};
@@ -41,13 +42,14 @@ impl Graveyard {
                         self.bury(received.into()).await;
                     }
                     from = fetched.next;
-                    if some && cursor.advance(from).await.is_ok() {
-                        self.refused.trim(from).await;
+                    if some {
+                        self.pass(&cursor, from).await;
                     }
                 }
                 Err(FetchError::Unreadable { offset, cause, .. }) => {
                     self.metrics.refused_event_lost(offset, cause.as_ref());
                     from = offset + 1;
+                    self.pass(&cursor, from).await;
                 }
                 Err(FetchError::Retry { cause, .. }) => {
                     tracing::warn!(error = sentence(cause.as_ref()), "the log of refused events does not read; it is tried again");
@@ -55,6 +57,13 @@ impl Graveyard {
                 }
                 Err(error @ FetchError::OutOfRange { .. }) => return Err(error.into()),
             }
+        }
+    }
+
+    /// Notes how far it has come; not being able to buries some again.
+    async fn pass(&self, cursor: &Cursor, to: u64) {
+        if cursor.advance(to).await.is_ok() {
+            self.refused.trim(to).await;
         }
     }
 

@@ -43,7 +43,7 @@ pub(crate) enum Unusable {
 /// A refused record, as it is buried.
 #[derive(Debug)]
 pub(crate) struct Buried {
-    /// Its offset in the spool: what is published again after a crash, and refused again, has the same.
+    /// Its offset in the spool, where it was kept with it: what is published again after a crash, and refused again, has the same.
     pub(crate) offset: u64,
     /// The record.
     pub(crate) record: Record,
