@@ -5,11 +5,12 @@
 
 /// How the names of our variables start, where a name in the environment is likely to be ours. `OPERATOR_` is not among them: a terminal
 /// has `OPERATOR_SECRET`, which is no setting.
-const FAMILIES: [&str; 17] = [
+const FAMILIES: [&str; 18] = [
     "AUTH_",
     "QUEUE_",
     "RATE_LIMIT_",
     "LOOK_UP_",
+    "CLIENT_IP_",
     "SOURCE_SERVICE_",
     "PROXY_SERVICE_",
     "TARGET_SERVICE_",
@@ -103,7 +104,7 @@ mod tests {
         for name in ["QUEUE_TYP", "DELIVERY_ATTEMPT_MAX", "TARGET_SERVICE_URL", "EVENTS_PROXY_CONFIGS"] {
             assert!(is_ours(name), "{name}");
         }
-        for name in ["DISPATCH_LEASE_TTL", "LOOK_UP_RATE_LIMIT_INTERVAL", "CONSOLE_MASKED_FIELD"] {
+        for name in ["DISPATCH_LEASE_TTL", "LOOK_UP_RATE_LIMIT_INTERVAL", "CONSOLE_MASKED_FIELD", "CLIENT_IP_HEADERS"] {
             assert!(is_ours(name), "{name}");
         }
         for name in
