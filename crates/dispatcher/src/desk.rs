@@ -94,6 +94,7 @@ impl Desks {
     pub(crate) fn open(&self, holding: Holding) {
         let Holding { partition, epoch, next_offset } = holding;
         let works = &self.0.works;
+        works.path.metrics.reads(partition);
         let hold = Arc::new(Hold::new((partition, epoch), works.origin, works.attempt, &works.tasks.stopping()));
         let ledger = Arc::new(Ledger::new(partition, next_offset));
         let (ended, waiting) = mpsc::channel(ENDED_WAITING);

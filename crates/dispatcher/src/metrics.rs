@@ -148,6 +148,11 @@ impl Metrics {
         self.0.events_consumed.add(records, &[]);
     }
 
+    /// A partition is read from now on: its count of failures is there before the first one.
+    pub(crate) fn reads(&self, partition: u32) {
+        self.0.topic_read_failures.add(0, &[KeyValue::new(PARTITION.name, i64::from(partition))]);
+    }
+
     /// A read of a partition failed; it is tried again.
     pub(crate) fn unread(&self, partition: u32) {
         self.0.topic_read_failures.add(1, &[KeyValue::new(PARTITION.name, i64::from(partition))]);
