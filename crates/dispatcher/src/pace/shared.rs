@@ -150,7 +150,7 @@ impl Shared {
                     failures = failures.saturating_add(1);
                     self.0.means.slots.not_reserved(failures, &error);
                     sleep(pause).await;
-                    pause = (pause * 2).min(PAUSE.1);
+                    pause = longer(pause);
                 }
             }
         }
@@ -284,6 +284,11 @@ enum Turn {
     At(Instant),
     /// It waits for news.
     Wait,
+}
+
+/// The pause after the next failure.
+fn longer(pause: Duration) -> Duration {
+    (pause * 2).min(PAUSE.1)
 }
 
 /// How many attempts have their turn at once: as many as slots come due in one tick of the timer, but one at least.

@@ -1,4 +1,4 @@
-//! The turns of limits, without a database.
+//! Turns, pauses and what is not asked, without a database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use chassis::lifecycle::Tasks;
 use chassis::metrics::Registry;
 use storage::{Asked, Limit, Options, Reserved, Store};
 
-use super::super::limit;
-use super::{Means, Shared, turns_of};
+use super::super::{Pace, limit};
+use super::{Means, PAUSE, Shared, longer, turns_of};
 use crate::metrics::slots::Slots;
 
 /// So many requests in so many milliseconds.
@@ -23,13 +23,50 @@ fn as_many_have_their_turn_as_slots_come_due_between_two_looks_at_the_clock() {
     }
 }
 
-#[tokio::test]
-async fn another_limit_has_its_own_turns_and_one_of_as_many_keeps_the_queue() {
-    // Nothing is asked of the database here.
+/// The pace of a process whose database nobody serves.
+async fn unserved(registry: &Registry) -> Shared {
     let url = "postgres://localhost:1/none".to_owned();
     let store = Store::connect(&Options { url, max_connections: 1, acquire_timeout: Duration::from_secs(1) }).await.unwrap();
-    let means = Means { store, target: "target".to_owned(), limit: of(10, 1_000), slots: Slots::new(&Registry::new()) };
-    let shared = Shared::start(means, &Tasks::new());
+    let means = Means { store, target: "target".to_owned(), limit: of(10, 1_000), slots: Slots::new(registry) };
+    Shared::start(means, &Tasks::new())
+}
+
+#[test]
+fn the_pause_after_failures_doubles_up_to_a_second() {
+    let mut pauses = vec![PAUSE.0];
+    pauses.extend(std::iter::repeat_n((), 6).scan(PAUSE.0, |pause, ()| {
+        *pause = longer(*pause);
+        Some(*pause)
+    }));
+    assert_eq!(pauses, [50, 100, 200, 400, 800, 1_000, 1_000].map(Duration::from_millis));
+}
+
+#[tokio::test]
+async fn the_database_is_asked_for_nothing_before_an_attempt_waits() {
+    let registry = Registry::new();
+    let shared = unserved(&registry).await;
+    let failed = || {
+        registry
+            .render()
+            .lines()
+            .any(|line| line.starts_with("pace_reservations_total") && line.contains("failed") && !line.ends_with(" 0"))
+    };
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!failed(), "{}", registry.render());
+    let seen = async {
+        while !failed() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        _ = shared.slot() => panic!("a slot without the database"),
+        () = seen => {}
+    }
+}
+
+#[tokio::test]
+async fn another_limit_has_its_own_turns_and_one_of_as_many_keeps_the_queue() {
+    let shared = unserved(&Registry::new()).await;
     let queue = || Arc::clone(&shared.state().queue);
     let hear_of = |limit| {
         let asked = Asked { slots: 0, ahead: Duration::ZERO, pushed: Duration::ZERO };

@@ -7,7 +7,7 @@ use chassis::lifecycle::Tasks;
 use chassis::metrics::Registry;
 use dispatcher::Slots;
 use dispatcher::pace::{Means, Shared, limit};
-use sea_orm::{ConnectionTrait, Database};
+use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 use simulators::target::{Options, Target};
 use storage::Store;
 use tokio_util::sync::CancellationToken;
@@ -67,6 +67,15 @@ impl Schema {
     /// Removes it.
     pub(crate) async fn remove(self) {
         self.run(&format!("DROP SCHEMA {} CASCADE", self.name)).await;
+    }
+
+    /// How many transactions have written to the server so far, this question among them.
+    pub(crate) async fn transactions(&self) -> i64 {
+        let beside = Database::connect(&self.server).await.unwrap();
+        let asked = Statement::from_string(DbBackend::Postgres, "SELECT pg_current_xact_id()::text::bigint");
+        let answer = beside.query_one_raw(asked).await.unwrap().unwrap().try_get_by_index(0).unwrap();
+        beside.close().await.unwrap();
+        answer
     }
 
     /// Runs a statement beside all stores.

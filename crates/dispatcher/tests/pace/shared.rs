@@ -139,7 +139,10 @@ async fn a_pause_of_one_process_holds_for_all() {
     let began = Instant::now();
     paces[0].pause(Duration::from_secs(2)).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
+    let before = schema.transactions().await;
     let after = slots_since(began, &paces).await;
+    let written = schema.transactions().await - before;
+    assert!(written < 100, "{written} transactions for a pause that was told, and two slots");
     assert!(after.iter().all(|after| *after >= Duration::from_secs(2)), "{after:?}");
     assert!(after.iter().all(|after| *after < Duration::from_secs(4)), "{after:?}");
     tasks.stop(Duration::from_secs(5)).await;
