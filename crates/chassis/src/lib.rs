@@ -4,6 +4,7 @@ pub mod settings;
 pub mod clock;
 pub mod lifecycle;
 pub mod replica;
+pub mod lock;
 pub mod tls;
 pub mod telemetry;
 pub mod trace;

@@ -30,6 +30,7 @@ use crate::metrics::FAMILIES;
 use crate::metrics::slots::Slots;
 
 pub use alone::Alone;
+pub use follow::only_one;
 pub use shared::{Means, Shared};
 
 /// The part of an interval that is kept free for jitter, in thousandths: a backlog uses the rest.

@@ -3,11 +3,12 @@
 //! After a crash the next process on the directory is the same member, so it takes its partitions over at once; the lock sees
 //! to it that the former one is gone.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
 use anyhow::Context;
+use chassis::lock;
 use storage::Member;
 
 /// The member of a data directory, for as long as this lives.
@@ -27,12 +28,9 @@ impl Seat {
     pub fn take(data: &Path) -> anyhow::Result<Self> {
         let path = data.join("member");
         let open = || format!("use {}", path.display());
-        let mut file = File::options().create(true).truncate(false).read(true).write(true).open(&path).with_context(open)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => anyhow::bail!("another process works on the data directory {}", data.display()),
-            Err(TryLockError::Error(error)) => return Err(error).with_context(open),
-        }
+        let Some(mut file) = lock::take(&path).with_context(open)? else {
+            anyhow::bail!("another process works on the data directory {}", data.display());
+        };
         let mut id = String::new();
         file.read_to_string(&mut id).with_context(open)?;
         if id.is_empty() {

@@ -5,6 +5,7 @@
 //! stop    source ▸ ingest (answers, drains the spool) ▸ dispatcher (attempts in flight end) ▸ target ▸ telemetry
 //! ```
 
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
@@ -56,6 +57,8 @@ pub struct Stack {
     tasks: Tasks,
     /// Keeps other processes off the partitions that are ours.
     _seat: Seat,
+    /// The place of the one dispatcher on the database's file.
+    _only: Option<File>,
 }
 
 /// What stays when the process ends.
@@ -107,6 +110,7 @@ impl Stack {
         let public = bind(settings.port, "PORT")?;
         let private = bind(settings.admin_port, "ADMIN_PORT")?;
         let store = Store::connect(&settings.storage).await.context("open the storage")?;
+        let only = dispatcher::pace::only_one(&settings.storage.url)?;
         store.migrate().await.context("bring the storage up to date")?;
         let topic = open(settings)?;
         let (tasks, registry, readiness) = (Tasks::new(), Registry::new(), Readiness::new());
@@ -148,7 +152,7 @@ impl Stack {
 
         let source_stop = CancellationToken::new();
         let source = settings.source.as_ref().map(|source| start_source(source, demo, source_stop.clone(), &tasks));
-        Ok(Self { began, ingest, dispatcher, source, target, source_stop, target_stop, tasks, _seat: seat })
+        Ok(Self { began, ingest, dispatcher, source, target, source_stop, target_stop, tasks, _seat: seat, _only: only })
     }
 
     /// Resolves when a part has failed without which the process cannot go on.

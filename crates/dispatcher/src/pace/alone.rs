@@ -78,22 +78,17 @@ impl Alone {
 
     /// Tells of the life before this one: the limit that it had, or that there was none.
     pub(super) fn follows(&self, former: Option<Limit>) {
-        let Some(former) = former else {
-            let mut core = self.core();
-            // Later than that is a pause, which the target asked for.
-            if core.not_before == self.0.began + core.limit.period() {
-                core.not_before = self.0.began;
-            }
-            drop(core);
-            return self.0.changed.notify_waiters();
-        };
-        self.hold(former);
+        match former {
+            Some(former) => self.hold(former),
+            None => self.core().held_until = self.0.began,
+        }
+        self.0.changed.notify_waiters();
     }
 
     /// Gives out nothing while a life before this one, under that limit, may stand in the target's window.
     fn hold(&self, former: Limit) {
         let mut core = self.core();
-        core.not_before = core.not_before.max(self.0.began + former.period());
+        core.held_until = core.held_until.max(self.0.began + former.period());
     }
 
     /// Goes on with another limit. No window holds more than the larger of both.
@@ -191,8 +186,10 @@ struct Core {
     window: Window,
     /// What answers tell.
     jitter: Jitter,
-    /// No slot before this.
+    /// No slot before this: the target asked for a pause.
     not_before: Instant,
+    /// No slot before this: a life before this one may have used the limit up.
+    held_until: Instant,
     /// What was given out lately.
     lately: Lately,
 }
@@ -211,7 +208,8 @@ impl Core {
         let bucket = builder.period(paced(limit)).max_tokens(1).initial_available(1).build().ok()?;
         let window = Window::new(nanos(limit.interval));
         let lately = Lately::new(limit.requests, limit.interval);
-        Some(Self { limit, epoch: 0, origin: now, bucket, clock, slot: None, window, jitter: jitter(limit), not_before: now, lately })
+        let jitter = jitter(limit);
+        Some(Self { limit, epoch: 0, origin: now, bucket, clock, slot: None, window, jitter, not_before: now, held_until: now, lately })
     }
 
     /// Goes on with another limit. What is in the window counts as sent now, so nothing of it is forgotten too early.
@@ -219,8 +217,8 @@ impl Core {
         let now = Instant::now();
         self.window.move_to(self.time(now));
         let other = Self::new(limit)?;
-        let (inside, epoch, not_before) = (self.window.total(), self.epoch.wrapping_add(1), self.not_before);
-        *self = Self { epoch, not_before, ..other };
+        let (inside, epoch) = (self.window.total(), self.epoch.wrapping_add(1));
+        *self = Self { epoch, not_before: self.not_before, held_until: self.held_until, ..other };
         self.window.add(self.time(now), inside);
         Some(())
     }
@@ -234,7 +232,7 @@ impl Core {
             None => self.next(asked, now),
         };
         self.slot = Some(slot);
-        let mut due = (self.origin + slot).max(self.not_before);
+        let mut due = (self.origin + slot).max(self.not_before).max(self.held_until);
         if self.window.total() >= u64::from(self.limit.requests) {
             let leaves = self.window.leaves_at().unwrap_or(time);
             due = due.max(self.origin + Duration::from_nanos(leaves));
