@@ -97,33 +97,36 @@ public final class Source {
         if (token != null) request.header("Authorization", "Bearer " + token);
         CompletableFuture<HttpResponse<String>> call = client.sendAsync(request.build(), BodyHandlers.ofString());
         int status = 0;
-        String said = "", detail = "no document of the service";
+        String said = "", detail = "something else than the service answered";
         try {
             HttpResponse<String> answer = call.get(withinMs, TimeUnit.MILLISECONDS); // for the answer's body, too
             status = answer.statusCode();
-            said = answer.body();
+            if (answer.body().startsWith("{")) said = answer.body(); // else it is a gateway's page
         } catch (ExecutionException | TimeoutException failed) {
             detail = failed.toString();
         } finally {
             call.cancel(true);
         }
-        if (status / 100 == 2 && !field(said, "id").isEmpty()) return said;
+        boolean event = path.equals("/events"), good = status / 100 == 2;
+        boolean ours = event ? field(said, "status").equals("accepted") && field(said, "id").equals(field(json, "id"))
+                : !field(said, "accessToken").isEmpty();
+        if (good && ours) return said;
         // Behind a gateway's answer, or none, the service may have taken the event; not so where the request was refused.
-        String code = field(said, "code");
+        String code = good ? "" : field(said, "code");
         boolean refused = status / 100 == 4 || code.equals("overloaded");
-        throw new NotAccepted(status, code, code.isEmpty() ? detail : field(said, "detail"), path.equals("/events") && !refused);
+        throw new NotAccepted(status, code, code.isEmpty() ? detail : field(said, "detail"), event && !refused);
     }
 
     /** The service's answers are flat: a pattern reads them. Use your JSON library where you have one. */
     private static String field(String json, String name) {
-        Pattern pattern = Pattern.compile("\"" + name + "\":\"((?:[^\"\\\\]|\\\\.)*)\"");
+        Pattern pattern = Pattern.compile("\"" + name + "\":\"((?:[^\"\\\\]|\\\\.)*+)\"");
         return pattern.matcher(json).results().map(found -> found.group(1)).findFirst().orElse("");
     }
 
     private static String quoted(String text) {
         StringBuilder quoted = new StringBuilder("\"");
         for (char c : text.toCharArray()) {
-            quoted.append(c == '"' || c == '\\' || c < ' ' ? String.format("\\u%04x", (int) c) : String.valueOf(c));
+            quoted.append(c < ' ' ? String.format("\\u%04x", (int) c) : c == '"' || c == '\\' ? "\\" + c : String.valueOf(c));
         }
         return quoted.append('"').toString();
     }

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"time"
@@ -36,6 +37,7 @@ func (n *NotAccepted) Error() string {
 // answer is what the service says: a session, an accepted event, or a problem.
 type answer struct {
 	ID, AccessToken, RefreshToken, TraceID, Code, Detail string
+	Status                                               any       // a word of an accepted event, a number of a problem
 	Ends                                                 time.Time `json:"accessTokenExpireDateTime"`
 }
 
@@ -101,15 +103,23 @@ func (s *Source) post(ctx context.Context, within time.Duration, path, token str
 	defer cancel()
 	said := new(answer)
 	status, err := s.exchange(ctx, path, token, body, said)
-	if err == nil && status/100 == 2 && said.ID != "" {
+	event, good := path == "/events", status/100 == 2
+	ours := said.AccessToken != ""
+	if event {
+		ours = said.Status == "accepted" && said.ID == body["id"]
+	}
+	if good && ours {
 		return said, nil
+	}
+	if good || said.Code == "" {
+		said.Code, said.Detail = "", "something else than the service answered"
 	}
 	if err == nil {
 		err = errors.New(said.Detail)
 	}
 	// Behind a gateway's answer, or none, the service may have taken the event; not so where the request was refused.
 	refused := status/100 == 4 || said.Code == "overloaded"
-	return nil, &NotAccepted{Status: status, Code: said.Code, MaybeStored: path == "/events" && !refused, Cause: err}
+	return nil, &NotAccepted{Status: status, Code: said.Code, MaybeStored: event && !refused, Cause: err}
 }
 
 func (s *Source) exchange(ctx context.Context, path, token string, body map[string]string, said *answer) (int, error) {
@@ -127,7 +137,11 @@ func (s *Source) exchange(ctx context.Context, path, token string, body map[stri
 		return 0, err
 	}
 	defer response.Body.Close()
-	return response.StatusCode, json.NewDecoder(response.Body).Decode(said)
+	answered, err := io.ReadAll(response.Body)
+	if err == nil && json.Unmarshal(answered, said) != nil {
+		*said = answer{} // a gateway's page
+	}
+	return response.StatusCode, err
 }
 
 func main() {

@@ -81,13 +81,17 @@ class Source:
             status, text = 0, "no answer in time"
         try:
             said = dict(json.loads(text))
-        except (ValueError, TypeError):
-            said = {"detail": "no document of the service" if status else text}
-        if 200 <= status < 300 and "id" in said:
+        except (ValueError, TypeError, RecursionError):
+            said = {}
+        event, good = path == "/events", 200 <= status < 300
+        ours = (said.get("status"), said.get("id")) == ("accepted", body["id"]) if event else isinstance(said.get("accessToken"), str)
+        if good and ours:
             return said
         # Behind a gateway's answer, or none, the service may have taken the event; not so where the request was refused.
-        refused = 400 <= status < 500 or said.get("code") == "overloaded"
-        raise NotAccepted(status, said.get("code", ""), said.get("detail", ""), maybe_stored=path == "/events" and not refused)
+        code = "" if good else str(said.get("code") or "")
+        refused = 400 <= status < 500 or code == "overloaded"
+        detail = said.get("detail", "") if code else "something else than the service answered" if status else text
+        raise NotAccepted(status, code, detail, maybe_stored=event and not refused)
 
 
 def _exchange(url: str, body: dict, seconds: float, token: str | None) -> tuple[int, bytes | str]:

@@ -78,12 +78,12 @@ export class Source {
     return this.#session;
   }
 
-  async #post<T>(path: string, body: unknown, withinMs: number, token?: string): Promise<T> {
+  async #post<T>(path: string, body: Record<string, string>, withinMs: number, token?: string): Promise<T> {
     const headers: Record<string, string> = { "content-type": "application/json" };
     if (token) headers.authorization = `Bearer ${token}`;
     let status = 0;
     let said: any;
-    let detail = "no document of the service";
+    let detail = "something else than the service answered";
     try {
       const signal = AbortSignal.timeout(withinMs); // for the answer's body, too
       const request = { method: "POST", headers, body: JSON.stringify(body), signal, redirect: "manual" } as const;
@@ -93,10 +93,14 @@ export class Source {
     } catch (failed: any) {
       if (!(failed instanceof SyntaxError)) detail = String(failed.cause ?? failed);
     }
-    if (status >= 200 && status < 300 && said?.id) return said;
+    const event = path === "/events";
+    const good = status >= 200 && status < 300;
+    const ours = event ? said?.status === "accepted" && said.id === body.id : typeof said?.accessToken === "string";
+    if (good && ours) return said;
     // Behind a gateway's answer, or none, the service may have taken the event; not so where the request was refused.
-    const refused = (status >= 400 && status < 500) || said?.code === "overloaded";
-    throw new NotAccepted(status, String(said?.code ?? ""), said?.detail ?? detail, path === "/events" && !refused);
+    const code = good ? "" : String(said?.code ?? "");
+    const refused = (status >= 400 && status < 500) || code === "overloaded";
+    throw new NotAccepted(status, code, code ? said.detail : detail, event && !refused);
   }
 }
 

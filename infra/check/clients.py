@@ -166,8 +166,23 @@ def a_gateway_s_page_is_told(client: Client) -> None:
     """A gateway's page is the client's own error, whatever its status; the event may be stored, and is not sent again."""
     client.relay.begin([("event", "bad-gateway"), ("event", "page")])
     client.refused("first", status=(502,), code="", may_be_stored=True, within_ms=8_000)
+    # The page says that this one is accepted.
+    client.refused("x", status=(200,), code="", may_be_stored=True, within_ms=8_000)
+    client.story("log-in", "event first", "event x")
+
+
+def another_s_json_is_told(client: Client) -> None:
+    """JSON with status 200 that is not the service's is as a gateway's page: neither an accepted event, nor a session."""
+    client.relay.begin([("log-in", "other-status"), ("event", "other-status"), ("event", "other-id")])
+    client.refused("first", status=(200,), code="", may_be_stored=False, within_ms=8_000)
     client.refused("second", status=(200,), code="", may_be_stored=True, within_ms=8_000)
-    client.story("log-in", "event first", "event second")
+    client.refused("third", status=(200,), code="", may_be_stored=True, within_ms=8_000)
+    client.story("log-in", "log-in", "event second", "event third")
+
+
+def an_id_comes_back_as_it_was(client: Client) -> None:
+    """What JSON escapes, or need not, is the same id in the answer."""
+    client.accepted('"quoted"', "back\\slash", "s/l", "<&>")
 
 
 def a_log_in_that_fails_is_told(client: Client) -> None:
@@ -228,6 +243,8 @@ SCENARIOS = [
     a_refresh_comes_in_time,
     a_lost_refresh_is_not_repeated,
     a_gateway_s_page_is_told,
+    another_s_json_is_told,
+    an_id_comes_back_as_it_was,
     a_log_in_that_fails_is_told,
     a_wrong_field_is_told,
     many_sends_have_one_session,

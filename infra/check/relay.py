@@ -11,8 +11,11 @@ import typing
 NAMES = {"/api/user-sessions": "log-in", "/api/user-sessions/refresh": "refresh", "/api/events": "event"}
 # A call that the service itself answers later than this is none to judge a client by, whose deadline is 500 ms.
 LATE_SECONDS = 0.2
-# What gateways say.
-PAGE = b"<html><head><title>502 Bad Gateway</title></head><body><center>nginx</center></body></html>"
+# What gateways say; theirs may hold what the service's answers hold.
+PAGE = (
+    b"<html><head><title>502 Bad Gateway</title></head><body><center>nginx</center>"
+    b'<script>page = {"id":"x","status":"accepted","accessToken":"x","code":"overloaded"}</script></body></html>'
+)
 
 
 class Call(typing.NamedTuple):
@@ -33,6 +36,8 @@ class Relay(http.server.ThreadingHTTPServer):
     slow: answered after a while                            slower: after twice as long
     silent: passed on, and not answered                     drip: passed on, and answered by a byte now and then
     bad-gateway: a page with status 502, not passed on      page: a page with status 200, not passed on
+    other-status: JSON with status 200 that has the event's id, and is not the service's; not passed on
+    other-id: the same, of another event, whose id is long
     """
 
     request_queue_size = 64
@@ -78,9 +83,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         over, token = self.server.over, self.headers.get("authorization", "")
-        rule = self.server.rule(Call(NAMES[self.path], json.loads(body), token))
+        call = Call(NAMES[self.path], json.loads(body), token)
+        rule = self.server.rule(call)
         if rule in ("bad-gateway", "page"):
             return self.answer(502 if rule == "bad-gateway" else 200, "text/html", PAGE)
+        if rule in ("other-status", "other-id"):
+            event = {"id": call.body.get("id", "x"), "status": "received", "code": "overloaded"}
+            said = event if rule == "other-status" else event | {"id": "x" * 100_000, "status": "accepted"}
+            return self.answer(200, "application/json", json.dumps(said, separators=(",", ":")).encode())
         if rule == "spoil":
             self.server.spoilt.add(token)
         status, kind, text = self.passed_on(body, token + "x" if token in self.server.spoilt else token)

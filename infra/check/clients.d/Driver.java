@@ -23,9 +23,10 @@ final class Driver {
         } catch (Source.NotAccepted error) {
             told = String.format("\"error\":\"NotAccepted\",\"status\":%d,\"code\":\"%s\",\"maybeStored\":%b",
                     error.status, error.code, error.maybeStored);
-        } catch (Exception error) {
+        } catch (Exception | StackOverflowError error) {
             told = "\"error\":\"" + error.getClass().getSimpleName() + "\"";
         }
-        System.out.println("{\"id\":\"" + id + "\",\"ms\":" + (System.nanoTime() - began) / 1_000_000 + "," + told + "}");
+        String escaped = id.replaceAll("[\"\\\\]", "\\\\$0");
+        System.out.println("{\"id\":\"" + escaped + "\",\"ms\":" + (System.nanoTime() - began) / 1_000_000 + "," + told + "}");
     }
 }
