@@ -94,12 +94,22 @@ class Source:
         raise NotAccepted(status, code, detail, maybe_stored=event and not refused)
 
 
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Leaves a redirect as the answer: followed, it would take the token to whatever host it names."""
+
+    def redirect_request(self, *_args: object) -> None:
+        return None
+
+
+_opener = urllib.request.build_opener(_NoRedirect)
+
+
 def _exchange(url: str, body: dict, seconds: float, token: str | None) -> tuple[int, bytes | str]:
     headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
     request = urllib.request.Request(url, json.dumps(body).encode(), headers)
     try:
         try:
-            answer = urllib.request.urlopen(request, timeout=seconds)
+            answer = _opener.open(request, timeout=seconds)
         except urllib.error.HTTPError as refusal:
             answer = refusal
         with answer:

@@ -180,6 +180,14 @@ def another_s_json_is_told(client: Client) -> None:
     client.story("log-in", "log-in", "event second", "event third")
 
 
+def a_redirect_is_not_followed(client: Client) -> None:
+    """Neither the token nor anything else is sent to where a redirect leads; it is as a gateway's page."""
+    client.relay.begin([("log-in", "redirect"), ("event", "redirect")])
+    client.refused("first", status=(302,), code="", may_be_stored=False, within_ms=8_000)
+    client.refused("second", status=(302,), code="", may_be_stored=True, within_ms=8_000)
+    client.story("log-in", "log-in", "event second")
+
+
 def an_id_comes_back_as_it_was(client: Client) -> None:
     """What JSON escapes, or need not, is the same id in the answer."""
     client.accepted('"quoted"', "back\\slash", "s/l", "<&>")
@@ -244,6 +252,7 @@ SCENARIOS = [
     a_lost_refresh_is_not_repeated,
     a_gateway_s_page_is_told,
     another_s_json_is_told,
+    a_redirect_is_not_followed,
     an_id_comes_back_as_it_was,
     a_log_in_that_fails_is_told,
     a_wrong_field_is_told,

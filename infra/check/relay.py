@@ -36,6 +36,7 @@ class Relay(http.server.ThreadingHTTPServer):
     slow: answered after a while                            slower: after twice as long
     silent: passed on, and not answered                     drip: passed on, and answered by a byte now and then
     bad-gateway: a page with status 502, not passed on      page: a page with status 200, not passed on
+    redirect: leads elsewhere, not passed on; whatever comes there is noted
     other-status: JSON with status 200 that has the event's id, and is not the service's; not passed on
     other-id: the same, of another event, whose id is long
     """
@@ -80,13 +81,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
+    def do_GET(self) -> None:
+        self.server.rule(Call("elsewhere", {}, self.headers.get("authorization", "")))
+        self.answer(200, "text/html", PAGE)
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         over, token = self.server.over, self.headers.get("authorization", "")
-        call = Call(NAMES[self.path], json.loads(body), token)
+        call = Call(NAMES.get(self.path, "elsewhere"), json.loads(body), token)
         rule = self.server.rule(call)
         if rule in ("bad-gateway", "page"):
             return self.answer(502 if rule == "bad-gateway" else 200, "text/html", PAGE)
+        if rule == "redirect":
+            # By another name, and so another host to clients.
+            elsewhere = f"http://localhost:{self.server.server_address[1]}/elsewhere"
+            return self.answer(302, f"text/html\r\nlocation: {elsewhere}", PAGE)
         if rule in ("other-status", "other-id"):
             event = {"id": call.body.get("id", "x"), "status": "received", "code": "overloaded"}
             said = event if rule == "other-status" else event | {"id": "x" * 100_000, "status": "accepted"}
