@@ -26,7 +26,7 @@ fn as_many_have_their_turn_as_slots_come_due_between_two_looks_at_the_clock() {
 /// The pace of a process whose database nobody serves.
 async fn unserved(registry: &Registry) -> Shared {
     let url = "postgres://localhost:1/none".to_owned();
-    let store = Store::connect(&Options { url, max_connections: 1, acquire_timeout: Duration::from_secs(1) }).await.unwrap();
+    let store = Store::connect(&Options { url, max_connections: 1, acquire_timeout: Duration::from_millis(50) }).await.unwrap();
     let means = Means { store, target: "target".to_owned(), limit: of(10, 1_000), slots: Slots::new(registry) };
     Shared::start(means, &Tasks::new())
 }
