@@ -11,7 +11,6 @@ use broker::log::Options;
 use chassis::clock::SystemClock;
 use chassis::lifecycle::OnFailure;
 use events_proxy_core::DeadReason;
-use storage::DeadRow;
 use tokio::time::Instant;
 
 use super::{CATCH_UP, Refused};
@@ -117,7 +116,8 @@ async fn a_record_that_is_refused_again_after_a_crash_has_one_dead_row() {
     drop(refused);
     bench.drain(dir.path());
     let mut dead = Vec::new();
-    while dead.iter().all(|row: &DeadRow| row.offset != 8) {
+    // The second burial of one comes before the other's.
+    while dead.len() < 2 {
         dead = bench.store.dead_letters(10).await.unwrap();
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
