@@ -171,7 +171,7 @@ impl Desks {
 
     /// The partitions that are worked on.
     pub(crate) fn partitions(&self) -> Vec<u32> {
-        self.desks().iter().filter(|(_, desk)| desk.ended.is_some()).map(|(partition, _)| *partition).collect()
+        self.epochs().into_keys().collect()
     }
 
     /// The epochs under which partitions are worked on.
