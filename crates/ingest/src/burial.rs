@@ -32,7 +32,7 @@ pub(crate) struct Graveyard {
 impl Graveyard {
     /// Buries what is refused, in order, for as long as the process runs. A crash buries some again, at the same place.
     pub(crate) async fn dig(self) -> Result<(), Cause> {
-        let cursor = self.refused.cursor()?;
+        let cursor = self.refused.buried();
         let mut from = cursor.position();
         loop {
             match self.refused.read(from).await {
@@ -43,13 +43,13 @@ impl Graveyard {
                     }
                     from = fetched.next;
                     if some {
-                        self.pass(&cursor, from).await;
+                        self.pass(cursor, from).await;
                     }
                 }
                 Err(FetchError::Unreadable { offset, cause, .. }) => {
                     self.metrics.refused_event_lost(offset, cause.as_ref());
                     from = offset + 1;
-                    self.pass(&cursor, from).await;
+                    self.pass(cursor, from).await;
                 }
                 Err(FetchError::Retry { cause, .. }) => {
                     tracing::warn!(error = sentence(cause.as_ref()), "the log of refused events does not read; it is tried again");

@@ -24,6 +24,7 @@ use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::publish::{Acks, Courtesy, Drainer, Parts, Progress, Refused, Worker};
 use crate::settings::Durability;
+use crate::spool;
 
 /// The topic.
 #[derive(Debug, Default)]
@@ -201,10 +202,12 @@ impl Bench {
             tokio::select! { () = stopping.cancelled() => Ok(()), dug = graveyard.dig() => dug }
         });
         let journal = Journal::start(self.store.clone(), 100, self.metrics.clone(), &self.tasks);
-        let worker = Worker { journal, refused, acks: self.acks.clone(), metrics: self.metrics.clone(), clock };
+        let worker = Worker { journal, refused: refused.clone(), acks: self.acks.clone(), metrics: self.metrics.clone(), clock };
         let (spool, publisher) = (self.spool.clone(), Arc::<Topic>::clone(&self.topic));
-        Drainer::start(Parts { spool, publisher, overtaken: self.overtaken.clone(), courtesy: Courtesy::none(), worker }, &self.tasks)
-            .unwrap()
+        let parts = Parts { spool, publisher, overtaken: self.overtaken.clone(), courtesy: Courtesy::none(), worker };
+        let progress = Drainer::start(parts, &self.tasks).unwrap();
+        spool::observe(&self.spool, &progress, &refused, (&self.metrics, &self.registry));
+        progress
     }
 
     /// Appends events of these ids to the spool, a thousand at a time.

@@ -72,7 +72,7 @@ async fn live(process: &Process, own: Own, publisher: fn(Topic) -> Arc<dyn Publi
         running.stop(process.stop_grace.saturating_sub(told.elapsed())).await
     };
     if let Some(left) = process.unless_told_again(stop).await {
-        tracing::info!(unpublished = left.unpublished, "stopped; what is not published stays in the spool");
+        tracing::info!(unpublished = left.unpublished, unburied = left.unburied, "stopped; what is not published stays in the spool");
     }
     Ok(ended?)
 }

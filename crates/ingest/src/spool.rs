@@ -7,7 +7,7 @@ use chassis::metrics::{Passing, Registry, whole};
 use tokio::time::Instant;
 
 use crate::metrics::{FAMILIES, Metrics};
-use crate::publish::Progress;
+use crate::publish::{Progress, Refused};
 use crate::settings::Settings;
 
 /// The share of its capacity that the spool takes, in tenths: the rest is room for what is under way.
@@ -69,8 +69,8 @@ fn way_on(settings: &Settings) -> String {
     )
 }
 
-/// Shows how full the spool is, how much waits in it, and whether it let go of an event that has no end.
-pub(crate) fn observe(spool: &Log, progress: &Progress, (metrics, registry): (&Metrics, &Registry)) {
+/// Shows how full the spool is, how much waits in it and beside it, and whether it let go of an event that has no end.
+pub(crate) fn observe(spool: &Log, progress: &Progress, refused: &Refused, (metrics, registry): (&Metrics, &Registry)) {
     let meter = registry.meter(FAMILIES);
     let (log, capacity) = (spool.clone(), spool.capacity_bytes());
     meter.gauge("spool", move || whole(log.bytes()));
@@ -83,6 +83,8 @@ pub(crate) fn observe(spool: &Log, progress: &Progress, (metrics, registry): (&M
     });
     let (log, waiting) = (spool.clone(), progress.clone());
     meter.gauge("spool.unpublished", move || whole(waiting.unpublished(log.bounds().end)));
+    let refused = refused.clone();
+    meter.gauge("events.unpublishable.waiting", move || whole(refused.waiting()));
     let (progress, metrics) = (progress.clone(), metrics.clone());
     // In this order: what the spool let go of has been counted before.
     registry.unaccounted(Passing::Spool, move || Some(progress.let_go().saturating_sub(metrics.ended())));

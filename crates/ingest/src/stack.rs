@@ -77,15 +77,19 @@ pub struct Running {
     spool: Log,
     /// How far they are published.
     progress: Progress,
+    /// What the topic refused.
+    refused: Refused,
     /// Whether it should get requests.
     condition: Condition,
 }
 
 /// What a stop leaves behind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Left {
     /// Events that the topic does not have yet: they are in the spool, and the next start goes on with them.
     pub unpublished: u64,
+    /// Dead events that the database does not have yet: they are beside the spool, and the next start goes on with them, too.
+    pub unburied: u64,
 }
 
 /// Starts ingest on a listener; its failure is one of `tasks`. Events may be sent when it returns.
@@ -109,12 +113,12 @@ pub fn start(parts: Parts, listener: TcpListener, tasks: &Tasks) -> anyhow::Resu
         }
     });
     let acks = Acks::new(publisher.partitions(), settings.durability != Durability::Volume);
-    let worker = Worker { journal, refused, acks: acks.clone(), metrics: metrics.clone(), clock: Arc::clone(&clock) };
+    let worker = Worker { journal, refused: refused.clone(), acks: acks.clone(), metrics: metrics.clone(), clock: Arc::clone(&clock) };
     let overtaken = Overtaken::default();
     let courtesy = if settings.durability == Durability::Volume { Courtesy::new(metrics.clone()) } else { Courtesy::none() };
     let drainer = DrainerParts { spool: spool.clone(), publisher: Arc::clone(&publisher), overtaken: overtaken.clone(), courtesy, worker };
     let progress = Drainer::start(drainer, &own).context("read how far the spool is published")?;
-    spool::observe(&spool, &progress, (&metrics, &registry));
+    spool::observe(&spool, &progress, &refused, (&metrics, &registry));
     let straight = Straight::start(&publisher, &own);
     let (making, second, tasks_of_it) = (Arc::clone(&publisher), straight.clone(), own.clone());
     own.spawn("make the topic", OnFailure::Log, async move {
@@ -151,7 +155,7 @@ pub fn start(parts: Parts, listener: TcpListener, tasks: &Tasks) -> anyhow::Resu
     });
     let condition = readiness.condition("ingest");
     condition.ready();
-    Ok(Running { address, server: handle, connections, tasks: own, metrics, spool, progress, condition })
+    Ok(Running { address, server: handle, connections, tasks: own, metrics, spool, progress, refused, condition })
 }
 
 /// The options of a topic on Kafka, from the settings that all processes share.
@@ -214,6 +218,11 @@ impl Running {
         self.progress.unpublished(self.spool.bounds().end)
     }
 
+    /// What a stop would leave behind now.
+    fn left(&self) -> Left {
+        Left { unpublished: self.unpublished(), unburied: self.refused.waiting() }
+    }
+
     /// Lets sources go: not ready, and each answer asks for another connection; for two seconds, and for `grace`, at most. Meanwhile new
     /// connections are served.
     pub async fn part(&self, grace: Duration) {
@@ -221,19 +230,21 @@ impl Running {
         self.connections.part(grace).await;
     }
 
-    /// Stops: not ready, then the requests under way are answered, then the spool is drained for as long as `grace` lasts.
+    /// Stops: not ready, then the requests under way are answered, then the spool, and what is beside it, is drained for as long as
+    /// `grace` lasts.
     pub async fn stop(&self, grace: Duration) -> Left {
         let until = Instant::now() + grace;
         self.condition.not_ready("stopping");
         self.server.stop(true).await;
-        while self.unpublished() > 0 && Instant::now() < until {
+        while self.left() != Left::default() && Instant::now() < until {
             tokio::time::sleep(DRAIN_POLL).await;
         }
-        let left = Left { unpublished: self.unpublished() };
+        let left = self.left();
         let running = self.tasks.stop(Duration::from_secs(2)).await;
-        if left.unpublished > 0 {
+        if left != Left::default() {
             tracing::warn!(
                 events = left.unpublished,
+                dead = left.unburied,
                 tasks = running.join(", "),
                 "the spool is not drained; the next start goes on with it"
             );

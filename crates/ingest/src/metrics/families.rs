@@ -39,6 +39,7 @@ pub const FAMILIES: &[Family] = &[
     Family::counter("publish.gave.way", "How long publishing left the machine to those who wait for an answer").in_unit(Unit::Seconds),
     Family::counter("events.overtaken", "Records of the spool that had gone straight to the topic"),
     Family::counter("events.unpublishable", "Dead events: records that the topic refuses or the spool cannot read"),
+    Family::gauge("events.unpublishable.waiting", "Dead events that wait beside the spool until the database has them"),
     Family::counter("events.unpublishable.lost", "Dead events whose record beside the spool does not read any more: their payload is gone"),
     Family::counter("log.ins", "Log-ins of sources, by how they ended").by(&[LOGGED_IN]),
     Family::counter("refreshes", "Refreshes of sessions, by how they ended").by(&[REFRESHED]),

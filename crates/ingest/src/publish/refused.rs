@@ -35,6 +35,9 @@ pub(crate) enum Unusable {
     /// It does not open.
     #[error("open the log of refused events")]
     Log(#[source] OpenError),
+    /// How far it is buried cannot be read.
+    #[error("read how far refused events are dead")]
+    Cursor(#[source] CursorError),
     /// Its name cannot be read or written.
     #[error("name the log of refused events")]
     Name(#[source] io::Error),
@@ -56,6 +59,8 @@ pub(crate) struct Buried {
 pub(crate) struct Refused {
     /// Where they are.
     log: Log,
+    /// How far they are buried.
+    buried: Cursor,
     /// What tells this spool from every other.
     name: Arc<str>,
     /// Counts.
@@ -68,7 +73,8 @@ impl Refused {
         let dir = spool.join("refused");
         let options = Options { segment_bytes: 8 << 20, capacity_bytes: CAPACITY_BYTES, ..Options::default() };
         let log = Log::open(&dir, &options).map_err(Unusable::Log)?;
-        Ok(Self { log, name: name(&dir.join("name")).map_err(Unusable::Name)?.into(), metrics })
+        let buried = log.cursor("buried").map_err(Unusable::Cursor)?;
+        Ok(Self { log, buried, name: name(&dir.join("name")).map_err(Unusable::Name)?.into(), metrics })
     }
 
     /// What tells this spool from every other.
@@ -96,8 +102,13 @@ impl Refused {
     }
 
     /// How far they are buried.
-    pub(crate) fn cursor(&self) -> Result<Cursor, CursorError> {
-        self.log.cursor("buried")
+    pub(crate) const fn buried(&self) -> &Cursor {
+        &self.buried
+    }
+
+    /// How many wait for the storage.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.log.bounds().end.saturating_sub(self.buried.position())
     }
 
     /// Reads on from an offset.
