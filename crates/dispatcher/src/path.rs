@@ -31,7 +31,7 @@ use story::Story;
 /// How long the target is left alone when it says that it is too fast and not for how long.
 const THROTTLE: Duration = Duration::from_secs(1);
 /// The longest that `Retry-After` is believed.
-const THROTTLE_MAX: Duration = Duration::from_secs(300);
+const THROTTLE_MAX: Duration = storage::PAUSE_MAX;
 
 /// How often an event is tried, and with which pauses.
 #[derive(Debug, Clone, Copy)]

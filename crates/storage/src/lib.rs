@@ -33,7 +33,7 @@ pub use dead::{DeadKind, DeadRow};
 pub use error::Error;
 pub use journal::{Counts, Cursor, JournalRow, PAGE_ROWS_MAX, Page, PublishedRow, Query};
 pub use lease::{Beat, Holding, Member, PartitionRow, Standing};
-pub use pace::{Asked, Limit, Reserved};
+pub use pace::{Asked, Limit, PAUSE_MAX, Reserved};
 pub use parked::{Due, ParkedRow, Waiting};
 pub use replay::{Choice, Moved, NewReplay, Of, Replay, ReplayState, Turn};
 pub use search::{DeadGroup, Found, NoPlace, Place, Search};

@@ -5,8 +5,8 @@
 //!                        │   at most ahead  │ these slots are the caller's
 //! ```
 //! Laws: no slot is given out twice, none lies before the database's present, and slots are `s` apart or more, whoever
-//! asks. Only the database's clock counts. A reservation is one statement: no process can die, or sleep, between
-//! reading the row and writing it.
+//! asks. Only the database's clock counts; where it was set back, slots begin anew beyond all that were given out. A
+//! reservation is one statement: no process can die, or sleep, between reading the row and writing it.
 
 use std::time::Duration;
 
@@ -17,17 +17,25 @@ use crate::entity::pace_slot::{ActiveModel, Column, Entity};
 use crate::value::text;
 use crate::{Answer, Error, Store};
 
+/// The longest pause: what asks for more has it in parts.
+pub const PAUSE_MAX: Duration = Duration::from_secs(300);
+
 /// Reserves slots. The row is locked before the clock is read, so that a caller who waited for it is not given the past.
+/// Slots given out end at `ahead` from now, a pause at its longest from now, and the next slot a period and pushes later: one
+/// that lies beyond is of before the clock was set back, and would stop everybody for as long as that was.
 const RESERVE: &str = r#"
     WITH held AS (SELECT * FROM pace_slot WHERE target = $1 FOR UPDATE),
     timed AS (
         SELECT *, "interval" + guard AS period, greatest($4 - pushed, 0) AS push,
             (extract(epoch FROM clock_timestamp()) * 1000000000)::bigint AS now FROM held),
-    placed AS (SELECT *, greatest(next_slot + push, paused_until, now) AS first FROM timed),
+    paused AS (SELECT *, least(paused_until, now + $5) AS paused FROM timed),
+    placed AS (
+        SELECT *, greatest(push + CASE WHEN next_slot > greatest(now + $3, paused) + 2 * period + 1000000000
+            THEN now + $3 + period ELSE next_slot END, paused, now) AS first FROM paused),
     counted AS (
         SELECT *, CASE WHEN first > now + $3 THEN 0
             ELSE least($2, trunc((now + $3 - first)::numeric * requests / period)::bigint + 1) END AS slots FROM placed)
-    UPDATE pace_slot SET pushed = pace_slot.pushed + counted.push,
+    UPDATE pace_slot SET pushed = pace_slot.pushed + counted.push, paused_until = counted.paused,
         next_slot = counted.first + ceil(counted.slots::numeric * counted.period / counted.requests)::bigint
     FROM counted WHERE pace_slot.target = $1
     RETURNING counted.now, counted.first, counted.slots, pace_slot.pushed, pace_slot.paused_until,
@@ -153,20 +161,22 @@ impl Store {
     /// Any [`Error`]. Slots whose reservation was not answered are lost, which sends less, never more.
     pub fn reserve<'a>(&'a self, target: &'a str, asked: Asked) -> Answer<'a, Option<Reserved>> {
         Box::pin(async move {
-            let values = [text(target).into(), i64::from(asked.slots).into(), nanos(asked.ahead).into(), nanos(asked.pushed).into()];
+            let [ahead, pushed, longest] = [asked.ahead, asked.pushed, PAUSE_MAX].map(|time| nanos(time).into());
+            let values = [text(target).into(), i64::from(asked.slots).into(), ahead, pushed, longest];
             let statement = Statement::from_sql_and_values(DbBackend::Postgres, RESERVE, values);
             let row = self.answer(self.writer().query_one_raw(statement)).await?;
             row.map(|row| Told::read(&row).map_err(Error::judge)?.checked()).transpose()
         })
     }
 
-    /// Lets nobody have a slot of a target for so long: it said that it is too fast. PostgreSQL alone.
+    /// Lets nobody have a slot of a target for so long, [`PAUSE_MAX`] at most: it said that it is too fast. PostgreSQL alone.
     ///
     /// # Errors
     /// Any [`Error`].
     pub fn pause_slots<'a>(&'a self, target: &'a str, wait: Duration) -> Answer<'a, ()> {
         Box::pin(async move {
-            let statement = Statement::from_sql_and_values(DbBackend::Postgres, PAUSE, [text(target).into(), nanos(wait).into()]);
+            let statement =
+                Statement::from_sql_and_values(DbBackend::Postgres, PAUSE, [text(target).into(), nanos(wait.min(PAUSE_MAX)).into()]);
             self.answer(self.writer().execute_raw(statement)).await?;
             Ok(())
         })

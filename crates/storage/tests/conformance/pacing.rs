@@ -96,6 +96,25 @@ pub(crate) async fn a_pause_holds_for_everybody(ground: &Ground) {
     assert!(reserved.first - reserved.now > 4_000_000_000, "{} ns", reserved.first - reserved.now);
 }
 
+pub(crate) async fn where_the_databases_clock_is_set_back_slots_go_on_beyond_those_given_out(ground: &Ground) {
+    let store = limited(ground).await;
+    let near = Asked { slots: 5, ahead: Duration::from_millis(200), pushed: Duration::ZERO };
+    store.reserve("target", near).await.unwrap().unwrap();
+    store.pause_slots("target", Duration::from_secs(1)).await.unwrap();
+    // What a clock that is set back by an hour makes of the row.
+    ground.run("UPDATE pace_slot SET next_slot = next_slot + 3600000000000, paused_until = 0").await;
+    let none = store.reserve("target", near).await.unwrap().unwrap();
+    assert_eq!((none.slots, none.first), (0, none.now + 200_000_000 + 1_020_000_000), "one interval and its guard from the last one");
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let next = store.reserve("target", near).await.unwrap().unwrap();
+    assert!(next.slots > 0 && next.first == none.first, "{next:?}");
+    ground.run("UPDATE pace_slot SET next_slot = next_slot + 3600000000000, paused_until = next_slot + 3600000000000").await;
+    let paused = store.reserve("target", near).await.unwrap().unwrap();
+    assert_eq!((paused.slots, paused.first, paused.paused_until), (0, paused.now + 300_000_000_000, paused.now + 300_000_000_000));
+    let again = store.reserve("target", near).await.unwrap().unwrap();
+    assert_eq!(again.first, paused.first, "the pause does not move on");
+}
+
 pub(crate) async fn a_push_counts_once_however_often_it_is_asked_for(ground: &Ground) {
     let store = limited(ground).await;
     let before = reserve(store, 20).await;

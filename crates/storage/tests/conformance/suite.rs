@@ -164,6 +164,7 @@ shared_laws! {
         nothing_is_given_out_further_ahead_than_asked
         an_idle_time_saves_no_slots_up
         a_pause_holds_for_everybody
+        where_the_databases_clock_is_set_back_slots_go_on_beyond_those_given_out
         a_push_counts_once_however_often_it_is_asked_for
         a_faster_limit_does_not_wait_out_the_slower_one;
 }
