@@ -1,18 +1,30 @@
-//! Whether the target is there at all: after enough failures in a row nothing is sent but one probe now and then.
+//! Whether the target is there at all: when nothing has worked for a while, nothing is sent but one probe now and then.
 //!
-//! While the breaker is open no event is judged: waiting uses up no attempt, nothing is parked, and the topic is the buffer.
+//! From the fifth failure in a row on no event is judged: no attempt is used up, and the topic is the buffer. Where some calls
+//! work, those that fail do so for what they carry: then the breaker stays closed, and they are judged.
+//!
+//! ```text
+//! closed ──5 failures in a row──▶ doubts ──nothing worked for a second──▶ open ◀──fails: the event steps aside──┐
+//!    ▲                              │                                      │                                    │
+//!    └─────────a call works─────────┴──────────────────────────────────────┴──probe─────────────────────────────┘
+//! ```
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_retry::strategy::jitter;
 
-/// Failures in a row, over all events, that open it.
+/// Failures in a row, over all events, from which on it doubts.
 const FAILURES: u32 = 5;
+/// For how long nothing may have worked when it opens.
+const SILENCE: Duration = Duration::from_secs(1);
 /// The pause before the first probe; it doubles with each that fails, up to the second.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 /// How long a probe may be out before another takes its place: longer than any attempt.
 const PROBE: Duration = Duration::from_secs(330);
+/// How often whoever waits looks whether the probe is due.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What an attempt is to the breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +44,10 @@ pub(crate) struct Breaker(Mutex<State>);
 struct State {
     /// Failures since the last success.
     failures: u32,
+    /// When something worked last.
+    worked: Option<Instant>,
+    /// How many wait until they may pass.
+    waiting: usize,
     /// Set while it is open: when the next probe may go.
     open: Option<Open>,
 }
@@ -48,6 +64,7 @@ struct Open {
 impl Breaker {
     /// Waits until an attempt may be made, and tells which kind it is.
     pub(crate) async fn pass(&self) -> Pass {
+        let _waiting = Waiting::begin(self);
         loop {
             let wait = {
                 let mut state = self.state();
@@ -57,9 +74,10 @@ impl Breaker {
                     open.probe_at = now + PROBE;
                     return Pass::Probe;
                 }
-                (open.probe_at - now).min(Duration::from_millis(200))
+                (open.probe_at - now).min(LOOK)
             };
-            tokio::time::sleep(wait).await;
+            // Any of those who wait makes the probe: what always fails may have come first.
+            tokio::time::sleep(wait + jitter(LOOK)).await;
         }
     }
 
@@ -75,11 +93,23 @@ impl Breaker {
         self.state().open.is_some()
     }
 
+    /// Says whether it is open or about to: no failure is an event's own then, as far as anybody knows.
+    pub(crate) fn doubts(&self) -> bool {
+        let state = self.state();
+        state.open.is_some() || state.failures >= FAILURES
+    }
+
+    /// Says whether it is open and nobody is there to make the next probe.
+    pub(crate) fn lacks_probe(&self) -> bool {
+        let state = self.state();
+        state.open.is_some() && state.waiting == 0
+    }
+
     /// The target answered something that it can only answer when it works.
     pub(crate) fn works(&self) {
         let mut state = self.state();
         let was_open = state.open.is_some();
-        *state = State::default();
+        *state = State { worked: Some(Instant::now()), waiting: state.waiting, ..State::default() };
         drop(state);
         if was_open {
             tracing::info!("the target works again; deliveries go on");
@@ -96,7 +126,8 @@ impl Breaker {
         state.failures = state.failures.saturating_add(1);
         let now = Instant::now();
         let pause = state.open.map(|open| open.pause);
-        if pause.is_none() && state.failures < FAILURES {
+        let worked = || state.worked.is_some_and(|at| now.saturating_duration_since(at) < SILENCE);
+        if pause.is_none() && (state.failures < FAILURES || worked()) {
             return;
         }
         let wait = pause.unwrap_or(PAUSE.0);
@@ -113,10 +144,30 @@ impl Breaker {
     }
 }
 
+/// Counts whoever waits, for as long as it waits.
+#[derive(Debug)]
+struct Waiting<'a>(&'a Breaker);
+
+impl<'a> Waiting<'a> {
+    /// One more waits.
+    fn begin(breaker: &'a Breaker) -> Self {
+        breaker.state().waiting += 1;
+        Self(breaker)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.state().waiting -= 1;
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
+    use tokio::task::JoinSet;
     use tokio::time::{Instant, timeout};
 
     use super::{Breaker, FAILURES, Pass};
@@ -132,10 +183,45 @@ mod tests {
         let began = Instant::now();
         assert_eq!(breaker.pass().await, Pass::Probe);
         assert!(began.elapsed() >= Duration::from_secs(1));
+        assert!(breaker.lacks_probe());
         assert!(timeout(Duration::from_secs(60), breaker.pass()).await.is_err(), "a second probe went out");
         breaker.works();
         assert_eq!(breaker.pass().await, Pass::Free);
-        assert!(!breaker.is_open());
+        assert!(!breaker.is_open() && !breaker.lacks_probe());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_something_works_now_and_then_it_doubts_and_stays_closed() {
+        let breaker = Breaker::default();
+        for _ in 0..20 {
+            breaker.works();
+            assert!(!breaker.doubts());
+            (0..FAILURES - 1).for_each(|_| breaker.fails(Pass::Free, "its own fault"));
+            assert!(!breaker.doubts());
+            (0..50).for_each(|_| breaker.fails(Pass::Free, "its own fault"));
+            assert!(breaker.doubts());
+            tokio::time::sleep(Duration::from_millis(900)).await;
+            breaker.fails(Pass::Free, "its own fault");
+            assert!(!breaker.is_open());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        breaker.fails(Pass::Free, "away");
+        assert!(breaker.is_open(), "for a second nothing has worked");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_somebody_waits_no_other_probe_is_lacking() {
+        let breaker = Arc::new(Breaker::default());
+        (0..FAILURES).for_each(|_| breaker.fails(Pass::Free, "refused"));
+        let mut passing = JoinSet::new();
+        for _ in 0..100 {
+            let breaker = Arc::clone(&breaker);
+            passing.spawn(async move { breaker.pass().await });
+        }
+        assert_eq!(passing.join_next().await.unwrap().unwrap(), Pass::Probe);
+        assert!(!breaker.lacks_probe());
+        passing.shutdown().await;
+        assert!(breaker.lacks_probe(), "whoever goes away waits no more");
     }
 
     #[tokio::test(start_paused = true)]
@@ -154,7 +240,7 @@ mod tests {
         for _ in 0..100 * FAILURES {
             breaker.fails(Pass::Free, "was under way already");
         }
-        for expected in [1, 2, 4, 8, 16, 30, 30] {
+        for expected in [1, 2, 4, 5, 5] {
             let began = Instant::now();
             let pass = breaker.pass().await;
             assert_eq!(began.elapsed().as_secs(), expected);

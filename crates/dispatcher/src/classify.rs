@@ -22,6 +22,8 @@ pub enum Answer {
         status: u16,
         /// How long its headers ask to wait.
         retry_after: Option<Duration>,
+        /// When they say that the limit begins anew; it is a wait where the limit is what stands in the way.
+        reset: Option<Duration>,
         /// What its body says.
         body: Body,
     },
@@ -92,17 +94,18 @@ const UNAVAILABLE: [&str; 11] = [
 /// Judges an answer.
 #[must_use]
 pub fn classify(answer: Answer) -> Verdict {
-    let (status, retry_after, body) = match answer {
+    let (status, retry_after, reset, body) = match answer {
         Answer::NotConnected(cause) => return verdict(Outcome::Unavailable, cause),
         Answer::NoAnswer(cause) => return verdict(Outcome::Unknown, cause),
-        Answer::Http { status, retry_after, body } => (status, retry_after, body),
+        Answer::Http { status, retry_after, reset, body } => (status, retry_after, reset, body),
     };
     let outcome = of_answer(status, &body);
     let told = match &body {
         Body::Errors { errors, .. } => errors.iter().find_map(|error| error.retry_after),
         Body::Data | Body::OtherEvent(_) | Body::Other(_) => None,
     };
-    Verdict { status: Some(status), retry_after: retry_after.or(told), ..verdict(outcome, said(status, body)) }
+    let reset = reset.filter(|_| outcome == Outcome::Throttled);
+    Verdict { status: Some(status), retry_after: retry_after.or(reset).or(told), ..verdict(outcome, said(status, body)) }
 }
 
 /// A verdict without an answer.

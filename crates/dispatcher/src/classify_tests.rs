@@ -8,7 +8,7 @@ use super::{Answer, Body, Error, THROTTLED, UNAVAILABLE, classify};
 
 /// How an answer of this status and body comes out.
 fn outcome(status: u16, body: Body) -> Outcome {
-    classify(Answer::Http { status, retry_after: None, body }).outcome
+    classify(Answer::Http { status, retry_after: None, reset: None, body }).outcome
 }
 
 /// Errors without data, one of each code.
@@ -141,18 +141,29 @@ fn without_an_answer_it_counts_whether_the_request_can_have_arrived() {
 fn what_the_headers_ask_for_goes_before_what_the_error_asks_for() {
     let two = Some(Duration::from_secs(2));
     let body = Body::Errors { errors: vec![Error { retry_after: two, ..error("THROTTLED") }], with_data: false };
-    let asked = |retry_after| classify(Answer::Http { status: 200, retry_after, body: body.clone() }).retry_after;
+    let asked = |retry_after| classify(Answer::Http { status: 200, retry_after, reset: None, body: body.clone() }).retry_after;
     assert_eq!((asked(None), asked(Some(Duration::from_secs(9)))), (two, Some(Duration::from_secs(9))));
 }
 
 #[test]
+fn what_the_limits_fields_tell_is_a_wait_where_the_limit_is_in_the_way() {
+    let reset = Some(Duration::from_secs(40));
+    let asked = |status, retry_after| classify(Answer::Http { status, retry_after, reset, body: Body::Other(String::new()) }).retry_after;
+    assert_eq!(asked(429, None), reset);
+    assert_eq!(asked(429, Some(Duration::from_secs(2))), Some(Duration::from_secs(2)));
+    assert_eq!((asked(500, None), asked(503, None)), (None, None), "the limit is not what failed");
+    assert_eq!(asked(503, Some(Duration::from_secs(2))), Some(Duration::from_secs(2)));
+}
+
+#[test]
 fn what_was_said_is_kept_in_bounds_and_nothing_of_a_delivery() {
-    assert_eq!(classify(Answer::Http { status: 200, retry_after: None, body: Body::Data }).detail, "");
-    let long = classify(Answer::Http { status: 500, retry_after: None, body: Body::Other("é".repeat(10_000)) });
+    assert_eq!(classify(Answer::Http { status: 200, retry_after: None, reset: None, body: Body::Data }).detail, "");
+    let long = classify(Answer::Http { status: 500, retry_after: None, reset: None, body: Body::Other("é".repeat(10_000)) });
     assert_eq!((long.detail.chars().count(), long.status), (500, Some(500)));
-    let refused = classify(Answer::Http { status: 200, retry_after: None, body: errors(&["BAD_USER_INPUT"]) });
+    let refused = classify(Answer::Http { status: 200, retry_after: None, reset: None, body: errors(&["BAD_USER_INPUT"]) });
     assert_eq!(refused.detail, "BAD_USER_INPUT: no");
-    let other = |id: &str| classify(Answer::Http { status: 200, retry_after: None, body: Body::OtherEvent(id.to_owned()) }).detail;
+    let other =
+        |id: &str| classify(Answer::Http { status: 200, retry_after: None, reset: None, body: Body::OtherEvent(id.to_owned()) }).detail;
     assert_eq!(other("e-2\n\u{202e}"), r#"status 200 with the data of another event: "e-2\n\u{202e}""#);
     assert_eq!(other(&"\u{202e}".repeat(200)).chars().count(), 500);
 }

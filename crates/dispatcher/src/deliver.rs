@@ -96,8 +96,8 @@ impl Graphql {
             Err(error) => return Answer::NoAnswer(told(&error)),
         };
         let status = response.status().as_u16();
-        let retry_after = wait::asked(response.headers());
-        Answer::Http { status, retry_after, body: read(&mut response, order.event.id.as_str()).await }
+        let (retry_after, reset) = (wait::asked(response.headers()), wait::reset(response.headers()));
+        Answer::Http { status, retry_after, reset, body: read(&mut response, order.event.id.as_str()).await }
     }
 }
 
@@ -105,7 +105,8 @@ impl Graphql {
 /// connection.
 #[must_use]
 pub fn judge(status: u16, headers: &HeaderMap, body: &[u8], id: &str) -> Verdict {
-    classify(Answer::Http { status, retry_after: wait::asked(headers), body: mutation::read(body, id) })
+    let (retry_after, reset) = (wait::asked(headers), wait::reset(headers));
+    classify(Answer::Http { status, retry_after, reset, body: mutation::read(body, id) })
 }
 
 /// Reads the body of an answer to the event of this id. What is too long, or breaks off, is no reason to forget the status.

@@ -58,8 +58,7 @@ impl Parked {
             // Both arms are cancel-safe: an event that was read and not started stays parked.
             tokio::select! {
                 () = self.stopping.cancelled() => break,
-                _ = tick.tick(), if !self.path.breaker.is_open() => self.start(&mut events).await,
-                () = tokio::time::sleep(INTERVAL), if self.path.breaker.is_open() => {}
+                _ = tick.tick() => self.start(&mut events).await,
             }
         }
         while let Some(ended) = events.join_next().await {
@@ -68,8 +67,14 @@ impl Parked {
         Ok(())
     }
 
-    /// Starts what is due.
+    /// Starts what is due; while the target is away, one that finds out whether it is back, where nobody else does.
     async fn start(&self, events: &mut JoinSet<()>) {
+        let breaker = &self.path.breaker;
+        let most = match (breaker.is_open(), breaker.lacks_probe()) {
+            (false, _) => DUE_MAX,
+            (true, true) => 1,
+            (true, false) => return,
+        };
         let epochs = self.desks.epochs();
         if epochs.is_empty() {
             return;
@@ -80,7 +85,7 @@ impl Parked {
         // Looked up anew for each event: a partition may have gone while the one before waited for its turn. Where it is back
         // under another epoch, what was read of it may have ended elsewhere.
         let at = |partition| self.desks.at(partition).filter(|(desk, _)| epochs.get(&partition) == Some(&desk.hold.epoch));
-        let due = match self.store.due(&self.topic, &partitions, self.path.clock.now(), DUE_MAX).await {
+        let due = match self.store.due(&self.topic, &partitions, self.path.clock.now(), most).await {
             Ok(due) => due,
             Err(error) => {
                 tracing::debug!(error = sentence(&error), "cannot read parked events; it is tried again");

@@ -1,7 +1,8 @@
 //! One event through enrich, pace and deliver, to how it ends this time.
 //!
-//! A throttle or an open breaker uses up no attempt. What may pass is tried again in place a few times, then parked; what
+//! A throttle or a target that is away uses up no attempt. What may pass is tried again in place a few times, then parked; what
 //! the target refuses is dead at once, and so is what makes our own delivery panic: it would do so wherever it comes next.
+//! Whatever an answer asks for, an event waits in place no longer than the longest pause: its place is others', too.
 
 mod story;
 
@@ -161,19 +162,24 @@ impl Path {
                     self.pace.pause(wait).await;
                 }
                 Outcome::Unavailable | Outcome::Unknown => {
-                    if self.breaker.is_open() {
-                        continue;
-                    }
-                    in_place += 1;
                     let made = counted(attempts, forgiven);
-                    if made >= self.patience.attempts_max {
-                        return Some(Ok(End::Dead { reason: DeadReason::AttemptsExhausted, detail: verdict.detail }));
+                    let asked = verdict.retry_after.unwrap_or_default().min(THROTTLE_MAX);
+                    let parked = || End::Parked { next_attempt_at: self.clock.now().plus(self.parking(made).max(asked)) };
+                    // It may have failed for what it carries: another one finds out whether the target is there.
+                    if self.breaker.is_open() {
+                        return Some(Ok(parked()));
                     }
-                    if in_place > self.patience.retries {
-                        return Some(Ok(End::Parked { next_attempt_at: self.clock.now().plus(self.parking(made)) }));
+                    if !self.breaker.doubts() {
+                        in_place += 1;
+                        if made >= self.patience.attempts_max {
+                            return Some(Ok(End::Dead { reason: DeadReason::AttemptsExhausted, detail: verdict.detail }));
+                        }
+                        if in_place > self.patience.retries || asked > self.patience.backoff.1 {
+                            return Some(Ok(parked()));
+                        }
                     }
-                    let pause = pauses.next().unwrap_or(self.patience.backoff.1);
-                    hold.unless_left(tokio::time::sleep(pause.max(verdict.retry_after.unwrap_or_default().min(THROTTLE_MAX)))).await?;
+                    let pause = pauses.next().unwrap_or(self.patience.backoff.1).max(asked).min(self.patience.backoff.1);
+                    hold.unless_left(tokio::time::sleep(pause)).await?;
                 }
             }
         }
@@ -227,8 +233,9 @@ impl Path {
         self.metrics.attempted(&envelope.trace, &attempt);
         // While the target is away, or asks for patience, an event would collect attempts without end: the latest
         // one stands for all of them.
-        let waits = self.breaker.is_open() || verdict.outcome == Outcome::Throttled;
-        if waits && attempts.last().is_some_and(|last| last.outcome == verdict.outcome) {
+        let waits = self.breaker.doubts() || verdict.outcome == Outcome::Throttled;
+        let alike = |last: &Attempt| (last.outcome == Outcome::Throttled) == (verdict.outcome == Outcome::Throttled);
+        if waits && attempts.last().is_some_and(alike) {
             attempts.pop();
         }
         attempts.push(attempt);

@@ -1,5 +1,8 @@
 //! One event's path with a scripted target, under paused time; and once with the simulated target, whose record judges.
 
+#[path = "path_tests/away.rs"]
+mod away;
+
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -195,6 +198,21 @@ async fn what_may_pass_is_tried_in_place_with_growing_pauses_and_then_parked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_failure_that_asks_for_a_long_wait_is_waited_out_parked_and_a_short_one_in_place() {
+    for (asked, calls) in [(9, 3), (300, 1), (9_999, 1)] {
+        let scene = scene(&[]).await;
+        scene.script.0.lock().unwrap().last = Some(verdict(Outcome::Unavailable, Some(Duration::from_secs(asked))));
+        let began = Instant::now();
+        let settled = scene.travel().await;
+        let End::Parked { next_attempt_at } = settled.end else { panic!("{:?}", settled.end) };
+        assert_eq!(scene.script.calls(), calls, "{asked}");
+        assert!(began.elapsed() < Duration::from_secs(30), "{asked}: {:?} in place", began.elapsed());
+        let (wait, expected) = (next_attempt_at.since(settled.settled_at).as_secs(), asked.min(300));
+        assert!(wait >= expected - 1 && wait <= expected, "{asked}: parked for {wait} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_parked_event_waits_longer_each_time_within_bounds() {
     let scene = scene(&[]).await;
     for (made, most) in [(3, 5), (6, 10), (9, 20), (12, 40), (300, 600), (3_000_000, 600)] {
@@ -254,46 +272,6 @@ async fn an_event_on_which_our_code_panics_is_dead_and_neither_ends_others_nor_t
     assert!(path.breaker.is_open(), "a panic says nothing of the target");
     let next = timeout(Duration::from_secs(1), path.travel(journey(14))).await.unwrap().unwrap();
     assert_eq!(next.end, End::Delivered);
-}
-
-#[tokio::test(start_paused = true)]
-async fn while_the_target_is_away_nothing_is_judged_and_then_everything_goes_on() {
-    let scene = scene(&[Outcome::Unavailable]).await;
-    let mut travelling = JoinSet::new();
-    for number in 0..100 {
-        let path = Arc::clone(&scene.path);
-        travelling.spawn(async move { path.travel(journey(number)).await.unwrap() });
-    }
-    assert!(timeout(Duration::from_secs(3_600), travelling.join_next()).await.is_err(), "an event ended while the target was away");
-    let calls = scene.script.calls();
-    // Those under way when it opened, and a probe every half minute.
-    assert!(calls < 100 + 3_600 / 30 + 10, "{calls} calls");
-    assert!(scene.pace.slots.load(Ordering::Relaxed) >= calls, "a call did not pay");
-    scene.script.says(&[Outcome::Delivered]);
-    while let Some(settled) = travelling.join_next().await {
-        let settled = settled.unwrap();
-        assert_eq!(settled.end, End::Delivered);
-        assert!(settled.attempts.len() <= 3, "{} attempts are kept", settled.attempts.len());
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn those_who_wait_for_a_slot_when_the_target_goes_away_stay_back() {
-    let scene = scene(&[Outcome::Unavailable]).await;
-    scene.pace.pause(Duration::from_secs(1)).await;
-    let path = Arc::clone(&scene.path);
-    let mut travelling = JoinSet::new();
-    travelling.spawn(async move { path.travel(journey(1)).await });
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    for _ in 0..5 {
-        let pass = scene.path.breaker.pass().await;
-        scene.path.breaker.fails(pass, "away");
-    }
-    tokio::time::sleep(Duration::from_millis(900)).await;
-    assert_eq!(scene.script.calls(), 0, "a call was made although the breaker is open");
-    scene.script.says(&[Outcome::Delivered]);
-    assert_eq!(travelling.join_next().await.unwrap().unwrap().unwrap().end, End::Delivered);
-    assert_eq!(scene.pace.slots.load(Ordering::Relaxed), 2, "the probe pays a slot of its own");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! How long an answer asks to wait, by its headers: `Retry-After`, else what the rate-limit fields say.
+//! How long an answer asks to wait, by its headers: `Retry-After`, else when the rate-limit fields say that the limit begins anew.
 //!
 //! | field | source |
 //! |---|---|
@@ -23,22 +23,37 @@ const MILLIS_MIN: f64 = 1e12;
 
 /// How long an answer asks to wait; `None` when it says nothing that can be read.
 pub(super) fn asked(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let answered = || text(&DATE).and_then(date);
-    if let Some(said) = text(&RETRY_AFTER) {
-        let until = || Some((date(said)? - answered()?).try_into().unwrap_or_default());
-        return seconds(said).or_else(until);
+    let said = text(headers, &RETRY_AFTER)?;
+    let until = || Some((date(said)? - answered(headers)?).try_into().unwrap_or_default());
+    seconds(said).or_else(until)
+}
+
+/// When the limit begins anew; `None` when nothing that can be read says so, or `Retry-After` says what counts. Some targets tell it
+/// with every answer.
+pub(super) fn reset(headers: &HeaderMap) -> Option<Duration> {
+    if headers.contains_key(RETRY_AFTER) {
+        return None;
     }
-    let combined = text(&HeaderName::from_static("ratelimit")).and_then(parameter);
+    let combined = text(headers, &HeaderName::from_static("ratelimit")).and_then(parameter);
     let names = ["ratelimit-reset", "x-ratelimit-reset", "x-rate-limit-reset"];
-    let alone = || names.into_iter().find_map(|name| text(&HeaderName::from_static(name)));
+    let alone = || names.into_iter().find_map(|name| text(headers, &HeaderName::from_static(name)));
     let number = combined.or_else(alone)?.parse::<f64>().ok()?;
     if number < MOMENT_MIN {
         return Duration::try_from_secs_f64(number).ok();
     }
     let moment = if number < MILLIS_MIN { number } else { number / 1_000.0 };
-    let answered = Duration::from_secs(u64::try_from(answered()?.unix_timestamp()).ok()?);
+    let answered = Duration::from_secs(u64::try_from(answered(headers)?.unix_timestamp()).ok()?);
     Some(Duration::try_from_secs_f64(moment).ok()?.saturating_sub(answered))
+}
+
+/// What a header says, where it can be read.
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+}
+
+/// When the target answered, by its own clock.
+fn answered(headers: &HeaderMap) -> Option<OffsetDateTime> {
+    text(headers, &DATE).and_then(date)
 }
 
 /// A number of seconds, whole or not.
@@ -62,7 +77,7 @@ fn date(text: &str) -> Option<OffsetDateTime> {
 mod tests {
     use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::asked;
+    use super::{asked, reset};
 
     /// What an answer of Sun, 06 Nov 1994 08:49:37 GMT with these fields asks for, in seconds.
     fn seconds(fields: &[(&'static str, &'static str)]) -> Option<f64> {
@@ -71,7 +86,9 @@ mod tests {
         for (name, value) in fields {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        asked(&headers).map(|wait| wait.as_secs_f64())
+        let (asked, reset) = (asked(&headers), reset(&headers));
+        assert!(asked.is_none() || reset.is_none(), "one of them counts");
+        asked.or(reset).map(|wait| wait.as_secs_f64())
     }
 
     #[test]
