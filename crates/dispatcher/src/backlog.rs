@@ -49,7 +49,9 @@ impl Backlog {
     /// Looks at it until the process stops.
     pub(crate) async fn watch(self, store: Store, topic: Arc<str>, stopping: CancellationToken) -> Result<(), Cause> {
         loop {
-            match store.waiting(&topic, &self.desks.partitions()).await {
+            let partitions = self.desks.partitions();
+            let (waiting, ()) = tokio::join!(store.waiting(&topic, &partitions), self.desks.ask_ends());
+            match waiting {
                 Ok(waiting) => self.desks.parked(&waiting),
                 Err(error) => tracing::debug!(error = sentence(&error), "cannot count what is parked; the last count stands"),
             }

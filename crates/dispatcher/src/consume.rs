@@ -8,13 +8,13 @@
 
 mod known;
 mod lanes;
+mod readable;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{FetchError, FetchLimit, Fetched, Received, Subscriber};
-use chassis::admin::Condition;
+use broker::{Bounds, FetchError, FetchLimit, Fetched, Received, Subscriber};
 use chassis::lifecycle::Cause;
 use events_proxy_core::envelope::{self, Record};
 use events_proxy_core::{Envelope, Moment};
@@ -30,11 +30,14 @@ use chassis::lifecycle::sentence;
 pub(crate) use known::Known;
 pub use lanes::Order;
 use lanes::{Lanes, Traveller};
+pub(crate) use readable::Readable;
 
 /// What is read at once.
 const FETCH: FetchLimit = FetchLimit { max_bytes: 512 * 1024, max_wait: Duration::from_millis(500) };
 /// The pause after a fetch that failed; it doubles up to the second.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// After how many of the longest pauses it is said again that a partition stands still.
+const TOLD_EACH: u64 = 12;
 
 /// How far a partition may be read ahead of its first unfinished record.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +70,7 @@ pub(crate) struct Consumer {
     /// To the settlement.
     pub(crate) ended: mpsc::Sender<Ended>,
     /// Whether the partition can be read.
-    pub(crate) condition: Condition,
+    pub(crate) readable: Readable,
 }
 
 /// Why reading ends.
@@ -105,7 +108,12 @@ impl Consumer {
     pub(crate) async fn consume(self, from: u64) -> Result<(), Cause> {
         let mut events = JoinSet::new();
         let mut lanes = Lanes::new(self.order);
-        let read = self.read(from, &mut lanes, &mut events).await;
+        let read = async {
+            self.ask_end().await?;
+            self.read(from, &mut lanes, &mut events).await
+        };
+        let read = read.await;
+        self.readable.left(self.ledger.partition);
         let ended = match read {
             Err(Stop::Broken(error)) => Err(error),
             Ok(()) | Err(Stop::Left) => rest(events).await,
@@ -122,6 +130,22 @@ impl Consumer {
         Ok(ended?)
     }
 
+    /// Makes sure that the topic reaches where it did before: one that ends earlier is another one, also where it has grown
+    /// beyond what was settled.
+    async fn ask_end(&self) -> Result<(), Stop> {
+        let mut pause = PAUSE.0;
+        loop {
+            match self.unless_left(self.subscriber.bounds(self.ledger.partition)).await? {
+                Ok(Bounds { end, .. }) if end < self.ledger.end() => return self.stand(end).await,
+                Ok(Bounds { end, .. }) => {
+                    self.ledger.ends_at(end);
+                    return Ok(());
+                }
+                Err(error) => self.trouble(&error, &mut pause).await?,
+            }
+        }
+    }
+
     /// Reads on and on, until the partition is left or a task breaks.
     async fn read(&self, mut from: u64, lanes: &mut Lanes, events: &mut JoinSet<()>) -> Result<(), Stop> {
         let mut pause = PAUSE.0;
@@ -132,7 +156,7 @@ impl Consumer {
             self.room(events).await?;
             match self.unless_left(self.subscriber.fetch(self.ledger.partition, from, FETCH)).await? {
                 Ok(fetched) => {
-                    self.condition.ready();
+                    self.readable.reads(self.ledger.partition);
                     pause = PAUSE.0;
                     self.ledger.ends_at(fetched.end);
                     for (first, offsets) in gaps(from, &fetched) {
@@ -151,33 +175,45 @@ impl Consumer {
                     self.bury(offset, Record::default(), cause.to_string()).await;
                     from = offset + 1;
                 }
-                Err(error) => {
-                    self.trouble(&error);
-                    self.unless_left(tokio::time::sleep(pause)).await?;
-                    pause = (pause * 2).min(PAUSE.1);
-                }
+                Err(FetchError::OutOfRange { bounds, .. }) => return self.stand(bounds.end).await,
+                Err(error) => self.trouble(&error, &mut pause).await?,
             }
         }
     }
 
-    /// Tells that the partition cannot be read.
-    fn trouble(&self, error: &FetchError) {
+    /// Tells that the partition cannot be read, and waits a while, longer each time.
+    async fn trouble(&self, error: &FetchError, pause: &mut Duration) -> Result<(), Stop> {
         let told = sentence(error);
         self.path.metrics.unread(self.ledger.partition);
-        match error {
-            FetchError::OutOfRange { .. } => {
+        tracing::warn!(error = told, "the topic cannot be read; it is tried again");
+        self.readable.fails(self.ledger.partition, told);
+        self.unless_left(tokio::time::sleep(*pause)).await?;
+        *pause = (*pause * 2).min(PAUSE.1);
+        Ok(())
+    }
+
+    /// Stands still, and says so, until the partition is left: once another topic has grown as long as the one before, nobody
+    /// could tell them apart, and what it has up to there would be passed over.
+    async fn stand(&self, end: u64) -> Result<(), Stop> {
+        let (partition, ended, settled) = (self.ledger.partition, self.ledger.end(), self.ledger.committed());
+        self.readable
+            .fails(partition, format!("the topic is another one: partition {partition} ended at offset {ended}, and now at {end}"));
+        let mut tick = tokio::time::interval(PAUSE.1);
+        for ticks in 0_u64.. {
+            self.unless_left(tick.tick()).await?;
+            self.path.metrics.unread(partition);
+            if ticks.is_multiple_of(TOLD_EACH) {
                 tracing::error!(
                     code = "topic_replaced",
-                    error = told,
-                    "the topic ends before what was settled, so it is another one: this partition stands still until somebody decides"
+                    partition,
+                    end,
+                    ended,
+                    settled,
+                    "the topic ends before where it did, so it is another one: this partition stands still until somebody decides"
                 );
-                self.condition.not_ready(told);
-            }
-            FetchError::Retry { .. } | FetchError::Unreadable { .. } => {
-                tracing::warn!(error = told, "the topic cannot be read; it is tried again");
-                self.condition.not_ready(told);
             }
         }
+        Ok(())
     }
 
     /// Waits until the window has room. A task that broke may be what it waits for.
@@ -223,9 +259,13 @@ impl Consumer {
             let (hold, place) = (Arc::clone(&self.hold), (self.ledger.partition, offset));
             let turn = lanes.turn(&envelope.source_id);
             let journey = Journey { hold, envelope: *envelope, record, place, consumed_at, attempts: Vec::new(), forgiven: 0 };
-            let permit = self.unless_left(Arc::clone(&self.under_way).acquire_owned()).await?;
+            // An event that waits for its turn takes no place from those whose turn it is.
+            let (permit, places) = match self.order {
+                Order::None => (Some(self.unless_left(Arc::clone(&self.under_way).acquire_owned()).await?), None),
+                Order::Source => (None, Some(Arc::clone(&self.under_way))),
+            };
             let (path, ended, ledger) = (Arc::clone(&self.path), self.ended.clone(), Arc::clone(&self.ledger));
-            let traveller = Traveller { path, turn, order: self.order };
+            let traveller = Traveller { path, turn, places };
             events.spawn(async move {
                 match traveller.travel(journey).await {
                     // A closed settlement means that it has failed, which stops the process.

@@ -15,7 +15,7 @@ use storage::{Limit, Store};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
-use super::{Consumer, Known, Order, Span, gaps};
+use super::{Consumer, Known, Order, Readable, Span, gaps};
 use crate::breaker::Breaker;
 use crate::deliver::{Graphql, Target};
 use crate::enrich::Brands;
@@ -99,7 +99,7 @@ async fn a_task_that_breaks_is_a_failure_of_the_consumer_instead_of_its_quiet_en
         order: Order::None,
         under_way: Arc::new(Semaphore::new(1)),
         ended,
-        condition: Readiness::new().condition("topic"),
+        readable: Readable::new(Readiness::new().condition("topic")),
     };
     publish(&topic).await;
     let end = timeout(Duration::from_secs(10), consumer.consume(0)).await.expect("the consumer goes on over an event that never ends");

@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use broker::Subscriber;
-use chassis::admin::Condition;
-use chassis::lifecycle::{OnFailure, Tasks};
+use chassis::lifecycle::{OnFailure, Tasks, sentence};
 use storage::{Holding, Waiting};
 use tokio::sync::{Notify, Semaphore, mpsc};
-use tokio::time::Instant;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
 
-use crate::consume::{Consumer, Known, Order, Span};
+use crate::consume::{Consumer, Known, Order, Readable, Span};
 use crate::own::Notice;
 use crate::own::hold::Hold;
 use crate::path::Path;
@@ -26,6 +26,8 @@ use crate::together::Together;
 
 /// How many ends may wait for a partition's settlement.
 const ENDED_WAITING: usize = 1_024;
+/// How long the topic may take to tell where a partition ends.
+const ASK: Duration = Duration::from_secs(5);
 
 /// What every desk works with.
 #[derive(Debug)]
@@ -44,8 +46,8 @@ pub(crate) struct Works {
     pub(crate) path: Arc<Path>,
     /// Bounds the events under way, over all partitions.
     pub(crate) under_way: Arc<Semaphore>,
-    /// Whether the topic can be read.
-    pub(crate) condition: Condition,
+    /// Which partitions can be read.
+    pub(crate) readable: Readable,
     /// Runs the desks.
     pub(crate) tasks: Tasks,
     /// When this process' moments began.
@@ -92,11 +94,12 @@ impl Desks {
 
     /// Begins to work on a partition.
     pub(crate) fn open(&self, holding: Holding) {
-        let Holding { partition, epoch, next_offset } = holding;
+        let Holding { partition, epoch, next_offset, high_watermark } = holding;
         let works = &self.0.works;
         works.path.metrics.reads(partition);
         let hold = Arc::new(Hold::new((partition, epoch), works.origin, works.attempt, &works.tasks.stopping()));
         let ledger = Arc::new(Ledger::new(partition, next_offset));
+        ledger.ends_at(high_watermark);
         let (ended, waiting) = mpsc::channel(ENDED_WAITING);
         let (settle, notices) = (works.settle.clone(), works.notices.clone());
         let (held, settled) = (Arc::clone(&hold), Arc::clone(&ledger));
@@ -116,7 +119,7 @@ impl Desks {
             path: Arc::clone(&works.path),
             under_way: Arc::clone(&works.under_way),
             ended: ended.clone(),
-            condition: works.condition.clone(),
+            readable: works.readable.clone(),
         };
         works.tasks.spawn("consume a partition", OnFailure::StopProcess, consumer.consume(next_offset));
         self.desks().insert(partition, Desk { hold, ledger, ended: Some(ended) });
@@ -158,7 +161,7 @@ impl Desks {
         self.0.unsettled.store(unsettled, Ordering::Relaxed);
         // A replica without partitions has no quarrel with the topic.
         if self.desks().is_empty() {
-            self.0.works.condition.ready();
+            self.0.works.readable.by_nobody();
         }
     }
 
@@ -182,6 +185,22 @@ impl Desks {
     /// Every partition's ledger.
     pub(crate) fn ledgers(&self) -> Vec<Arc<Ledger>> {
         self.desks().values().map(|desk| Arc::clone(&desk.ledger)).collect()
+    }
+
+    /// Asks the topic where partitions end: while nothing is read, nobody else finds out.
+    pub(crate) async fn ask_ends(&self) {
+        let mut asking = JoinSet::new();
+        for ledger in self.ledgers() {
+            let subscriber = Arc::clone(&self.0.works.subscriber);
+            asking.spawn(async move {
+                match timeout(ASK, subscriber.bounds(ledger.partition)).await {
+                    Ok(Ok(bounds)) => ledger.ends_at(bounds.end),
+                    Ok(Err(error)) => tracing::debug!(error = sentence(&error), "the topic does not tell where it ends"),
+                    Err(_) => tracing::debug!(partition = ledger.partition, "the topic does not tell in time where it ends"),
+                }
+            });
+        }
+        asking.join_all().await;
     }
 
     /// Where partitions end, as far as it is known.

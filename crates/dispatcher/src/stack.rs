@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::audit::Audit;
 use crate::backlog::Backlog;
 use crate::breaker::Breaker;
-use crate::consume::{Known, Span};
+use crate::consume::{Known, Readable, Span};
 use crate::deliver::{Deliver, Graphql, Testing};
 use crate::desk::{Desks, Works};
 use crate::enrich::Brands;
@@ -161,7 +161,7 @@ impl Running {
             order: parts.settings.order,
             path: Arc::clone(&path),
             under_way: Arc::clone(&under_way),
-            condition: parts.readiness.condition("topic"),
+            readable: Readable::new(parts.readiness.condition("topic")),
             tasks: self.tasks.clone(),
             origin,
             attempt: parts.settings.terms.attempt,

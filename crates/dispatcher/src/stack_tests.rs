@@ -205,7 +205,11 @@ async fn a_topic_that_ends_before_what_was_settled_stands_and_the_replica_is_not
     ground.publish("bank", 0..2).await;
     let tasks = Tasks::new();
     let (second, private) = office(ground.parts("two", Order::None), &[], &tasks).await;
-    until("it says that the topic is another one", async || not_ready(&private, "topic").await.contains("offset 5 is outside 0..2")).await;
+    until("it says that the topic is another one", async || not_ready(&private, "topic").await.contains("ended at offset 5, and now at 2"))
+        .await;
+    // As long as the one before, and longer: nobody could tell them apart any more.
+    ground.publish("bank", 2..9).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert_eq!((second.committed().get(&0), ground.target.numbers().distinct), (Some(&5), 5), "something was settled over it");
     let figures = ground.registry.render();
     assert!(figures.contains("topic_read_failures_total{partition=\"0\"} "), "{figures}");
@@ -296,6 +300,33 @@ async fn with_an_order_a_source_s_events_end_one_after_the_other_whatever_fails(
     assert_eq!(ended, [("shop".to_owned(), in_order.clone()), ("bank".to_owned(), in_order)].into());
     assert!(ground.target.numbers().failed > 10, "nothing failed, so nothing was shown");
     running.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_an_order_a_source_that_waits_takes_no_place_from_others() {
+    let ground = Ground::new(Options { latency: MILLI * 200, ..Options::default() }).await;
+    ground.publish("shop", 0..20).await;
+    ground.publish("bank", 0..1).await;
+    let mut parts = ground.parts("one", Order::Source);
+    parts.settings.in_flight_max = 2;
+    let running = start(parts, &Tasks::new()).unwrap().0;
+    let of = |source: &str| ground.target.arrivals().iter().filter(|arrival| arrival.id.as_deref().unwrap().starts_with(source)).count();
+    until("the other source's event is sent", async || of("bank") == 1).await;
+    assert!(of("shop") < 5, "it was held up by {} events", of("shop"));
+    running.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_backlog_is_known_also_while_nothing_is_read() {
+    let ground = Ground::new(Options { latency: Duration::from_secs(300), ..Options::default() }).await;
+    ground.publish("shop", 0..3).await;
+    let mut parts = ground.parts("one", Order::None);
+    (parts.settings.span_records_max, parts.settings.target.timeout) = (1, Duration::from_secs(300));
+    let running = start(parts, &Tasks::new()).unwrap().0;
+    until("what is read ahead is under way", async || running.numbers().in_flight == 3).await;
+    ground.publish("shop", 3..40).await;
+    until("it is told where the topic ends", async || running.numbers().backlog == 40).await;
+    running.stop(Duration::ZERO).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -57,6 +57,8 @@ pub struct Holding {
     pub epoch: u64,
     /// The offset to go on from.
     pub next_offset: u64,
+    /// Where it ended, as an owner told last: a topic that ends before is another one.
+    pub high_watermark: u64,
 }
 
 /// What a beat answers.
@@ -155,6 +157,8 @@ struct Row {
     epoch: i64,
     /// Where to go on from.
     next_offset: i64,
+    /// Where it ended.
+    high_watermark: i64,
 }
 
 /// A whole row as the database answers it.
@@ -189,7 +193,8 @@ impl Row {
     /// Reads a row.
     fn read(self, table: Columns) -> Result<Holding, Error> {
         let (epoch, next_offset) = (table.offset("epoch", self.epoch)?, table.offset("next_offset", self.next_offset)?);
-        Ok(Holding { partition: table.partition(self.partition)?, epoch, next_offset })
+        let high_watermark = table.offset("high_watermark", self.high_watermark)?;
+        Ok(Holding { partition: table.partition(self.partition)?, epoch, next_offset, high_watermark })
     }
 }
 
@@ -276,7 +281,7 @@ impl Beat {
         const RENEW: &str = r#"UPDATE dispatch_partition SET epoch = epoch + $3, expires_at = {now} + $4
             WHERE topic = $1 AND owner = $2 AND "partition" IN
             (SELECT "partition" FROM dispatch_partition WHERE topic = $1 AND owner = $2 ORDER BY "partition" {lock})
-            RETURNING "partition", epoch, next_offset"#;
+            RETURNING "partition", epoch, next_offset, high_watermark"#;
         const TELL: &str = r#"UPDATE dispatch_partition SET high_watermark = $4 WHERE topic = $1 AND owner = $2 AND "partition" = $3
             AND high_watermark < $4"#;
         let life = i64::from(self.first);
@@ -294,7 +299,7 @@ impl Beat {
         const FREE: &str = r#"SELECT "partition" FROM dispatch_partition WHERE topic = $1 AND expires_at <= {now}
             AND "partition" < $2 ORDER BY "partition" LIMIT $3 {skip}"#;
         const CLAIM: &str = r#"UPDATE dispatch_partition SET owner = $2, epoch = epoch + 1, expires_at = {now} + $3
-            WHERE topic = $1 AND "partition" = $4 RETURNING "partition", epoch, next_offset"#;
+            WHERE topic = $1 AND "partition" = $4 RETURNING "partition", epoch, next_offset, high_watermark"#;
         let free = self.statement(transaction, FREE, vec![i64::from(self.partitions).into(), i64::from(short).into()]);
         let mut claimed = Vec::new();
         for row in transaction.query_all_raw(free).await? {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use events_proxy_core::SourceId;
 use storage::{End, Settled};
+use tokio::sync::Semaphore;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use crate::path::{Journey, Path};
@@ -70,8 +71,9 @@ pub(super) struct Traveller {
     pub(super) path: Arc<Path>,
     /// Its turn.
     pub(super) turn: Turn,
-    /// Whether it may be overtaken.
-    pub(super) order: Order,
+    /// Places among the events under way, of which it takes one when its turn comes; none where it has one already, and may be
+    /// overtaken.
+    pub(super) places: Option<Arc<Semaphore>>,
 }
 
 impl Traveller {
@@ -82,11 +84,11 @@ impl Traveller {
             // However it ended: the one before is no longer under way.
             hold.unless_left(before).await?.ok();
         }
-        if self.order == Order::None {
-            return self.path.travel(journey).await;
-        }
+        let Some(places) = self.places else { return self.path.travel(journey).await };
         loop {
+            let place = hold.unless_left(places.acquire()).await?;
             let settled = self.path.travel(journey.again()).await?;
+            drop(place);
             let End::Parked { next_attempt_at } = settled.end else { return Some(settled) };
             journey.attempts = settled.attempts;
             hold.unless_left(tokio::time::sleep(next_attempt_at.since(self.path.clock.now()))).await?;

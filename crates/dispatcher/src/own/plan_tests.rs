@@ -11,13 +11,14 @@ const TERMS: Terms = Terms { ttl: Duration::from_secs(10), margin: SECOND, renew
 
 /// An answer with these partitions, each under its epoch.
 fn standing(quota: u32, held: &[(u32, u64)]) -> Standing {
-    let held = held.iter().map(|(partition, epoch)| Holding { partition: *partition, epoch: *epoch, next_offset: 7 }).collect();
+    let held =
+        held.iter().map(|(partition, epoch)| Holding { partition: *partition, epoch: *epoch, next_offset: 7, high_watermark: 9 }).collect();
     Standing { quota, members: 1, held, unsettled: 0 }
 }
 
 /// What begins a partition.
 fn begin(partition: u32, epoch: u64) -> Change {
-    Change::Begin(Holding { partition, epoch, next_offset: 7 })
+    Change::Begin(Holding { partition, epoch, next_offset: 7, high_watermark: 9 })
 }
 
 #[test]

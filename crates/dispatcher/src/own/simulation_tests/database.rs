@@ -47,7 +47,13 @@ impl Database {
             *row = Row { owner: Some(member.to_owned()), epoch: row.epoch + 1, expires_at: now + self.ttl, next_offset: row.next_offset };
         }
         let numbered = (0..).zip(&self.rows).filter(|(_, row)| row.owner.as_deref() == Some(member));
-        let held = numbered.map(|(partition, row)| Holding { partition, epoch: row.epoch, next_offset: row.next_offset }).collect();
+        let holding = |(partition, Row { epoch, next_offset, .. }): (u32, &Row)| Holding {
+            partition,
+            epoch: *epoch,
+            next_offset: *next_offset,
+            high_watermark: *next_offset,
+        };
+        let held = numbered.map(holding).collect();
         Standing { quota: u32::try_from(quota).unwrap(), members: u32::try_from(members).unwrap(), held, unsettled: 0 }
     }
 
