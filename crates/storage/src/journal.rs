@@ -13,7 +13,7 @@ use sea_orm::{
 };
 
 use crate::entity::journal::{Column, Entity, Model};
-use crate::search::in_state;
+use crate::search::{in_state, named};
 use crate::store::Transact;
 use crate::value::{Columns, moment, text};
 use crate::{Answer, Error, Store};
@@ -270,7 +270,7 @@ impl Query {
         Condition::all()
             .add(Column::SourceId.eq(text(source.as_str())))
             .add_option(self.state.map(in_state))
-            .add_option(self.name.as_ref().map(|name| Column::Name.eq(text(name))))
+            .add_option(self.name.as_deref().map(named))
             .add_option(self.reason.map(|_| in_state(State::Dead)))
             .add_option(self.reason.map(|reason| Column::DeadReason.eq(reason.as_str())))
             .add_option(self.from.map(|from| Column::ReceivedAt.gte(from.as_micros())))

@@ -13,6 +13,7 @@ mod ownership;
 mod replay;
 mod replay_trace;
 mod pace;
+mod short_names;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -45,6 +46,7 @@ impl MigratorTrait for Steps {
             Box::new(replay_trace::Step),
             Box::new(names::Step),
             Box::new(failing::Step),
+            Box::new(short_names::Step),
         ]
     }
 

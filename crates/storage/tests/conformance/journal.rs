@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use events_proxy_core::{DeadReason, EventId, Moment, SourceId, State};
-use storage::{Counts, Cursor, End, JournalRow, Options, PAGE_ROWS_MAX, Page, PublishedRow, Query, Store};
+use storage::{Counts, Cursor, End, JournalRow, Options, PAGE_ROWS_MAX, Page, PublishedRow, Query, Search, Settled, Store};
 
 use crate::ground::Ground;
 use crate::sample::{commit, dead, id, parked, published, row, second, settle, settled, shop, state};
@@ -253,4 +253,23 @@ pub(crate) async fn news_of_publication_alone_is_committed_without_an_fsync(grou
         store.journal_published(&[published(&format!("told-{round}"), round)]).await.unwrap();
         settle(&store, &format!("settled-{round}"), round, End::Delivered).await;
     }
+}
+
+pub(crate) async fn names_of_any_length_are_written_and_found(ground: &Ground) {
+    // The tables of days are what has the indexes.
+    ground.store.keep_journal(1).await.unwrap();
+    let now = Moment::from_micros(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros()).unwrap());
+    // A thousand letters of four bytes each, which no database makes much shorter.
+    let letter = |at: u32, seed: u32| char::from_u32(0x2_0000 + (at.wrapping_mul(2_654_435_761) ^ seed) % 40_000).unwrap();
+    let name = |seed| (0..1_000).map(|at| letter(at, seed)).collect::<String>();
+    let (long, other) = (name(1), name(1).chars().take(999).chain(['x']).collect::<String>());
+    let rows =
+        [("a", &long), ("b", &other)].map(|(event, name)| PublishedRow { name: name.clone(), received_at: now, ..published(event, 1) });
+    ground.store.journal_published(&rows).await.unwrap();
+    let ends =
+        [("a", &long), ("c", &long)].map(|(event, name)| Settled { name: name.clone(), received_at: now, ..settled(event, 2, dead()) });
+    ground.store.commit(&commit(ends.to_vec())).await.unwrap();
+    let search = Search { name: Some(long), limit: 9, ..Search::default() };
+    let found = ground.store.search(&search).await.unwrap().rows;
+    assert_eq!(found.iter().map(|row| row.event_id.as_str()).collect::<Vec<_>>(), ["a", "c"], "those that begin alike are other names");
 }

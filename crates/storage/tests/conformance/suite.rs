@@ -92,7 +92,8 @@ laws! {
         counts_are_by_state
         text_with_a_nul_is_kept_without_it
         days_that_are_over_go_and_later_ones_stay
-        an_event_sent_again_on_another_day_is_known_by_its_furthest_row;
+        an_event_sent_again_on_another_day_is_known_by_its_furthest_row
+        names_of_any_length_are_written_and_found;
     settling:
         offsets_are_kept_and_never_go_back
         a_commit_without_offset_leaves_it
