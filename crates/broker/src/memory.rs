@@ -3,7 +3,7 @@
 //! It keeps the laws of the ports except that nothing outlives the process. It holds what was not trimmed, up to a
 //! number of bytes; beyond that a batch is put off, as a full broker would.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -65,7 +65,21 @@ impl Topic {
     /// Makes an empty topic whose partitions together hold at most so many bytes of records.
     #[must_use]
     pub fn bounded(partitions: u32, capacity_bytes: usize) -> Self {
-        let partition = |_| Partition { held: Mutex::default(), end: watch::Sender::new(0) };
+        Self::made(partitions, capacity_bytes, &BTreeMap::new())
+    }
+
+    /// Makes an empty topic whose partitions begin at these offsets, and at 0 where none is given: what was before is gone.
+    #[must_use]
+    pub fn beginning_at(partitions: u32, offsets: &BTreeMap<u32, u64>) -> Self {
+        Self::made(partitions, CAPACITY_BYTES, offsets)
+    }
+
+    /// Makes an empty topic.
+    fn made(partitions: u32, capacity_bytes: usize, offsets: &BTreeMap<u32, u64>) -> Self {
+        let partition = |number| {
+            let earliest = offsets.get(&number).copied().unwrap_or_default();
+            Partition { held: Mutex::new(Held { earliest, ..Held::default() }), end: watch::Sender::new(earliest) }
+        };
         let share = usize::try_from(partitions.max(1)).map_or(capacity_bytes, |partitions| capacity_bytes / partitions);
         Self { partitions: (0..partitions).map(partition).collect(), capacity_bytes: share }
     }

@@ -6,7 +6,7 @@
 //! ```
 
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +15,9 @@ use anyhow::Context;
 use broker::{Publisher, Subscriber, kafka, local, log, memory};
 use chassis::admin::{Admin, Readiness};
 use chassis::clock::SystemClock;
-use chassis::lifecycle::{OnFailure, Tasks};
+use chassis::lifecycle::{OnFailure, Tasks, sentence};
 use chassis::metrics::Registry;
+use chassis::port::{self, Unusable};
 use chassis::telemetry::Spans;
 use storage::Store;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -107,12 +108,12 @@ impl Stack {
             .create(&settings.data_dir)
             .with_context(|| format!("make the data directory {}", settings.data_dir.display()))?;
         let seat = Seat::take(&settings.data_dir)?;
-        let public = bind(settings.port, "PORT")?;
-        let private = bind(settings.admin_port, "ADMIN_PORT")?;
+        let public = take(settings.port, "PORT")?;
+        let private = listen(settings.admin_port, "ADMIN_PORT")?;
         let store = Store::connect(&settings.storage).await.context("open the storage")?;
         let only = dispatcher::pace::only_one(&settings.storage.url)?;
         store.migrate().await.context("bring the storage up to date")?;
-        let topic = open(settings)?;
+        let topic = open(settings, &store).await?;
         let (tasks, registry, readiness) = (Tasks::new(), Registry::new(), Readiness::new());
         spans.into_iter().for_each(|spans| registry.tell_spans(spans));
         let clock = Arc::new(SystemClock);
@@ -205,17 +206,26 @@ impl Stack {
     }
 }
 
-/// Listens on loopback; 0 takes any port.
-fn bind(port: u16, setting: &str) -> anyhow::Result<TcpListener> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    TcpListener::bind(address).with_context(|| format!("listen on {address}: set {setting} to a port that is free"))
+/// Takes a port of loopback; 0 takes any.
+fn take(port: u16, setting: &'static str) -> Result<TcpListener, Unusable> {
+    port::take((Ipv4Addr::LOCALHOST, port).into(), setting)
 }
 
-/// Opens the topic.
-fn open(settings: &Settings) -> anyhow::Result<Topic> {
+/// Listens on a port of loopback.
+fn listen(port: u16, setting: &'static str) -> anyhow::Result<TcpListener> {
+    let taken = take(port, setting)?;
+    port::open(&taken).with_context(|| format!("listen for {setting}"))?;
+    Ok(taken)
+}
+
+/// Opens the topic. One in memory begins where the former one ended, as far as a storage that outlived it knows: what was on it
+/// is then told as dropped.
+async fn open(settings: &Settings, store: &Store) -> anyhow::Result<Topic> {
     match &settings.queue {
         Queue::InMemory => {
-            let topic = memory::Topic::new(settings.partitions);
+            let former = store.partitions(&settings.topic).await.context("read where the topic ended")?;
+            let ends = former.iter().map(|row| (row.partition, row.high_watermark.max(row.next_offset)));
+            let topic = memory::Topic::beginning_at(settings.partitions, &ends.collect());
             Ok(Topic { publisher: Arc::new(topic.clone()), subscriber: Arc::new(topic.clone()), owned: Owned::Memory(topic) })
         }
         Queue::Local => {
@@ -247,7 +257,11 @@ fn keep_trimmed(owned: Owned, dispatcher: dispatcher::stack::Running, tasks: &Ta
             for (partition, before) in dispatcher.committed() {
                 match &owned {
                     Owned::Memory(topic) => topic.trim(partition, before),
-                    Owned::Local(topic) => topic.trim(partition, before).await?,
+                    Owned::Local(topic) => {
+                        if let Err(error) = topic.trim(partition, before).await {
+                            tracing::warn!(error = sentence(&error), partition, "cannot drop what is delivered; it is tried again");
+                        }
+                    }
                     Owned::No => return Ok(()),
                 }
             }
@@ -257,7 +271,7 @@ fn keep_trimmed(owned: Owned, dispatcher: dispatcher::stack::Running, tasks: &Ta
 
 /// Starts the simulated target.
 fn target(settings: &Settings, port: u16, stop: CancellationToken) -> anyhow::Result<simulators::target::Target> {
-    let listener = bind(port, "TARGET_SERVICE_GRAPHQL_URL")?;
+    let listener = listen(port, "TARGET_SERVICE_GRAPHQL_URL")?;
     let options = simulators::target::Options {
         rate_interval: settings.limit.interval,
         rate_requests: settings.limit.requests.min(simulators::target::RATE_REQUESTS_MAX),

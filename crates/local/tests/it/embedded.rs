@@ -71,6 +71,25 @@ async fn after_a_kill_the_next_start_does_not_wait_for_the_lease_of_the_former_l
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_forgets_goes_on_where_a_storage_that_does_not_knows_it_ended() {
+    let machine = busy().await;
+    let directory = tempfile::tempdir().unwrap();
+    let target = Target::start(directory.path(), 2000);
+    let port = free_port();
+    let mut settings = settings(port, &target);
+    settings.push(("QUEUE_TYPE", "InMemory".to_owned()));
+    let mut sent = HashSet::new();
+    for life in ["first", "second"] {
+        let mut proxy = embedded(directory.path(), &settings);
+        sent.extend(Source::log_in(port).await.send_all(life, 0..40, 4).await);
+        target.receives(&sent).await;
+        assert!(proxy.end("TERM").await.success());
+    }
+    assert_eq!(sent.len(), 80);
+    drop(machine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_lives_together_send_no_more_than_the_limit() {
     const INTERVAL: Duration = Duration::from_secs(4);
     let machine = busy().await;
