@@ -11,5 +11,6 @@ pub mod trace;
 pub mod metrics;
 pub mod admin;
 pub mod figures;
+pub mod port;
 pub mod process;
 pub mod errand;

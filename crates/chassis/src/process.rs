@@ -6,7 +6,7 @@
 //! ```
 
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{self, Admin, Readiness, Routes};
 use crate::lifecycle::{Cause, Failure, OnFailure, Signals, Tasks, sentence};
 use crate::metrics::Registry;
+use crate::port;
 use crate::settings::{EXIT_USAGE, Mistakes, Reader, Settings, common};
 use crate::telemetry::{self, LogOutput};
 
@@ -54,19 +55,6 @@ pub struct Process {
     pub replica: String,
     /// How it is told to stop; heard from the first moment on, whatever the start is busy with.
     signals: tokio::sync::Mutex<Signals>,
-}
-
-/// Why the private port cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("listen on port {port}: set {setting} to one that is free")]
-pub struct Unusable {
-    /// The port.
-    port: u16,
-    /// The setting that names it.
-    setting: &'static str,
-    /// What the system said.
-    #[source]
-    cause: io::Error,
 }
 
 /// Runs a process to its exit code: `read` judges the settings it has besides the common ones, `live` is its life,
@@ -128,7 +116,7 @@ fn common(name: Name, reader: &mut Reader) -> Option<Common> {
 async fn whole(common: Common, live: impl AsyncFnOnce(&Process) -> Result<(), Cause>) -> Result<(), Cause> {
     let telemetry = telemetry::start(&common.telemetry)?;
     let signals = Signals::listen()?;
-    let ended = match listen(common.admin_port, "ADMIN_PORT") {
+    let ended = match listen(common.admin_port) {
         Ok(private) => {
             let process = Process::new(private, common.stop_grace, (common.telemetry.replica.clone(), signals));
             telemetry.spans().into_iter().for_each(|spans| process.registry.tell_spans(spans));
@@ -198,13 +186,11 @@ impl Process {
     }
 }
 
-/// Listens on a port of every interface.
-///
-/// # Errors
-/// [`Unusable`] names the setting to change.
-pub fn listen(port: u16, setting: &'static str) -> Result<TcpListener, Unusable> {
-    let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-    TcpListener::bind(address).map_err(|cause| Unusable { port, setting, cause })
+/// Listens where probes come, on every interface.
+fn listen(port: u16) -> Result<TcpListener, Cause> {
+    let taken = port::take((Ipv4Addr::UNSPECIFIED, port).into(), "ADMIN_PORT")?;
+    port::open(&taken)?;
+    Ok(taken)
 }
 
 /// Serves on a thread of its own.

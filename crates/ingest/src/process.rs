@@ -1,5 +1,6 @@
 //! The life of the separate process.
 
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use broker::Publisher;
 use chassis::admin::Routes;
 use chassis::clock::SystemClock;
 use chassis::lifecycle::Cause;
-use chassis::process::{Name, Process, listen, run as run_process};
+use chassis::port;
+use chassis::process::{Name, Process, run as run_process};
 use chassis::settings::Reader;
 use chassis::settings::common::{self, Topic};
 use storage::Store;
@@ -53,7 +55,7 @@ impl Own {
 
 /// Starts, waits for the end, stops.
 async fn live(process: &Process, own: Own, publisher: fn(Topic) -> Arc<dyn Publisher>) -> Result<(), Cause> {
-    let public = listen(own.port, "PORT")?;
+    let public = port::take((Ipv4Addr::UNSPECIFIED, own.port).into(), "PORT")?;
     let parts = Parts {
         settings: own.ingest,
         store: Store::connect(&own.storage).await?,

@@ -9,6 +9,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, KeepAlive};
 use actix_web::{App, HttpServer, ResponseError, web};
 use chassis::metrics::Requests;
+use chassis::port;
 
 use crate::farewell::Connections;
 use crate::reject::Reject;
@@ -86,6 +87,7 @@ pub(crate) fn server(
             .service(openapi::page())
             .default_service(web::to(|| async { Reject::NoRoute.error_response() }))
     };
+    port::open(&listener)?;
     let server = HttpServer::new(app)
         .max_connections(CONNECTIONS_MAX)
         .client_request_timeout(HEAD_TIMEOUT)

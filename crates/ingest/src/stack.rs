@@ -92,7 +92,8 @@ pub struct Left {
     pub unburied: u64,
 }
 
-/// Starts ingest on a listener; its failure is one of `tasks`. Events may be sent when it returns.
+/// Starts ingest on a [port that was taken](chassis::port::take), which it opens last; its failure is one of `tasks`. Events may
+/// be sent when it returns.
 ///
 /// # Errors
 /// The spool or the listener cannot be used.
