@@ -40,7 +40,6 @@ resource "aws_iam_role_policy_attachment" "node" {
     "arn:aws:iam::aws:policy/AmazonEKSWorkerNodePolicy",
     "arn:aws:iam::aws:policy/AmazonEKS_CNI_Policy",
     "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly",
-    "arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy",
   ])
   role       = aws_iam_role.node.name
   policy_arn = each.value
@@ -146,11 +145,70 @@ resource "aws_eks_node_group" "this" {
 }
 
 resource "aws_eks_addon" "this" {
-  for_each                    = toset(["vpc-cni", "coredns", "kube-proxy", "aws-ebs-csi-driver", "metrics-server"])
+  for_each                    = toset(["vpc-cni", "coredns", "kube-proxy", "eks-pod-identity-agent", "metrics-server"])
   cluster_name                = aws_eks_cluster.this.name
   addon_name                  = each.value
   resolve_conflicts_on_update = "PRESERVE"
   depends_on                  = [aws_eks_node_group.this]
+}
+
+# Who makes volumes is somebody in IAM for itself: it gets at no node's credentials, as no pod does.
+data "aws_iam_policy_document" "assume_volumes" {
+  statement {
+    actions = ["sts:AssumeRole", "sts:TagSession"]
+    principals {
+      type        = "Service"
+      identifiers = ["pods.eks.amazonaws.com"]
+    }
+  }
+}
+
+resource "aws_iam_role" "volumes" {
+  name               = "${var.name}-volumes"
+  assume_role_policy = data.aws_iam_policy_document.assume_volumes.json
+}
+
+resource "aws_iam_role_policy_attachment" "volumes" {
+  role       = aws_iam_role.volumes.name
+  policy_arn = "arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy"
+}
+
+# That policy allows no key of ours.
+data "aws_iam_policy_document" "encrypt_volumes" {
+  statement {
+    actions   = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"]
+    resources = [var.kms_key_arn]
+  }
+  # A volume that is attached is decrypted by the service, for as long as it is attached.
+  statement {
+    actions   = ["kms:CreateGrant"]
+    resources = [var.kms_key_arn]
+    condition {
+      test     = "Bool"
+      variable = "kms:GrantIsForAWSResource"
+      values   = ["true"]
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "volumes" {
+  name   = "encrypt-volumes"
+  role   = aws_iam_role.volumes.id
+  policy = data.aws_iam_policy_document.encrypt_volumes.json
+}
+
+resource "aws_eks_addon" "volumes" {
+  cluster_name                = aws_eks_cluster.this.name
+  addon_name                  = "aws-ebs-csi-driver"
+  resolve_conflicts_on_update = "PRESERVE"
+
+  pod_identity_association {
+    role_arn        = aws_iam_role.volumes.arn
+    service_account = "ebs-csi-controller-sa"
+  }
+
+  # The agent hands the role's credentials out.
+  depends_on = [aws_eks_addon.this, aws_iam_role_policy_attachment.volumes, aws_iam_role_policy.volumes]
 }
 
 # Lets pods be somebody in IAM, each by its own service account.

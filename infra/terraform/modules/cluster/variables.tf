@@ -19,7 +19,7 @@ variable "private_subnet_ids" {
 }
 
 variable "kms_key_arn" {
-  description = "The key that encrypts the cluster's secrets."
+  description = "The key that encrypts the cluster's secrets, and the volumes of its pods."
   type        = string
 }
 

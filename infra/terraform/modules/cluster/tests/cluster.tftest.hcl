@@ -4,6 +4,9 @@ mock_provider "aws" {
   mock_data "aws_iam_policy_document" {
     defaults = { json = "{}" }
   }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::111122223333:role/x" }
+  }
 }
 
 variables {
@@ -28,6 +31,27 @@ run "the_api_is_private_and_secrets_are_encrypted" {
   assert {
     condition     = length(aws_eks_node_group.this) == 3
     error_message = "a group of nodes per zone"
+  }
+}
+
+run "who_makes_volumes_has_a_role_of_its_own" {
+  command = plan
+
+  assert {
+    condition     = [for one in aws_eks_addon.volumes.pod_identity_association : one.service_account] == ["ebs-csi-controller-sa"]
+    error_message = "nodes give no pod their credentials, so the driver's account needs its own"
+  }
+  assert {
+    condition     = contains(data.aws_iam_policy_document.assume_volumes.statement[0].actions, "sts:TagSession") && contains(keys(aws_eks_addon.this), "eks-pod-identity-agent")
+    error_message = "the agent can hand out that role"
+  }
+  assert {
+    condition     = alltrue([for one in data.aws_iam_policy_document.encrypt_volumes.statement : tolist(one.resources) == tolist([var.kms_key_arn])])
+    error_message = "one key, by its name"
+  }
+  assert {
+    condition     = alltrue([for policy in keys(aws_iam_role_policy_attachment.node) : !strcontains(policy, "EBSCSI")])
+    error_message = "a node makes no volumes"
   }
 }
 
