@@ -145,9 +145,18 @@ resource "aws_eks_node_group" "this" {
 }
 
 resource "aws_eks_addon" "this" {
-  for_each                    = toset(["vpc-cni", "coredns", "kube-proxy", "eks-pod-identity-agent", "metrics-server"])
-  cluster_name                = aws_eks_cluster.this.name
-  addon_name                  = each.value
+  for_each = {
+    vpc-cni                = { enableNetworkPolicy = "true" } # a word: it takes no other kind. Without it no NetworkPolicy has an effect.
+    coredns                = null
+    kube-proxy             = null
+    eks-pod-identity-agent = null
+    metrics-server         = null
+  }
+  cluster_name         = aws_eks_cluster.this.name
+  addon_name           = each.key
+  configuration_values = each.value == null ? null : jsonencode(each.value)
+  # A new cluster brings the first three along as it likes them; later changes by hand stay.
+  resolve_conflicts_on_create = "OVERWRITE"
   resolve_conflicts_on_update = "PRESERVE"
   depends_on                  = [aws_eks_node_group.this]
 }

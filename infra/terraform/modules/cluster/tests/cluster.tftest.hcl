@@ -55,6 +55,19 @@ run "who_makes_volumes_has_a_role_of_its_own" {
   }
 }
 
+run "network_policies_are_kept" {
+  command = plan
+
+  assert {
+    condition     = jsondecode(aws_eks_addon.this["vpc-cni"].configuration_values) == { enableNetworkPolicy = "true" }
+    error_message = "the chart's policies have an effect"
+  }
+  assert {
+    condition     = alltrue([for addon in aws_eks_addon.this : addon.resolve_conflicts_on_create == "OVERWRITE"])
+    error_message = "what a new cluster brings along is taken over"
+  }
+}
+
 run "the_whole_world_is_refused" {
   command = plan
   variables { api_allowed_cidrs = ["0.0.0.0/0"] }
