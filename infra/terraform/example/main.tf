@@ -64,15 +64,23 @@ module "identity" {
   kms_key_arn       = module.secrets.kms_key_arn
 }
 
-# From the second apply on: the first one makes the cluster, the brokers and the secrets that this needs.
+# What follows is in the cluster, so from the apply on that has a version to run: the first ones make the cluster, the brokers and the secrets.
+module "storage" {
+  count       = var.image_tag == null ? 0 : 1
+  source      = "../modules/storage"
+  kms_key_arn = module.secrets.kms_key_arn
+  depends_on  = [module.cluster]
+}
+
 module "release" {
-  count     = var.image_tag == null ? 0 : 1
-  source    = "../modules/release"
-  chart     = "${path.module}/../../../charts/events-proxy"
-  namespace = "events-proxy"
-  registry  = module.registry.registry
-  image_tag = var.image_tag
-  brokers   = module.kafka.brokers
-  target    = var.target
-  values    = var.values
+  count              = var.image_tag == null ? 0 : 1
+  source             = "../modules/release"
+  chart              = "${path.module}/../../../charts/events-proxy"
+  namespace          = "events-proxy"
+  registry           = module.registry.registry
+  image_tag          = var.image_tag
+  brokers            = module.kafka.brokers
+  storage_class_name = module.storage[0].storage_class_name
+  target             = var.target
+  values             = var.values
 }

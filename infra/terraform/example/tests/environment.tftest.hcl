@@ -56,8 +56,8 @@ run "the_first_apply_makes_the_ground_and_no_release" {
   command = apply
 
   assert {
-    condition     = length(module.release) == 0
-    error_message = "without an image there is nothing to release"
+    condition     = length(module.release) == 0 && length(module.storage) == 0
+    error_message = "without an image there is nothing to release, and nobody asks the cluster"
   }
   assert {
     condition     = output.brokers == tolist(["b-1.example:9096", "b-2.example:9096", "b-3.example:9096"])

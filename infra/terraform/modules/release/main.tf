@@ -23,7 +23,7 @@ resource "helm_release" "this" {
         queue       = { existingSecret = var.secret_name, key = "kafka-password" }
         accounts    = { existingSecret = var.secret_name, key = "accounts" }
       }
-      ingest     = { autoscaling = { enabled = true }, zoneSpread = "DoNotSchedule", spool = { storageClassName = "gp3" } }
+      ingest     = { autoscaling = { enabled = true }, zoneSpread = "DoNotSchedule", spool = { storageClassName = var.storage_class_name } }
       monitoring = { podMonitor = true, rules = true, dashboards = true }
     }),
     var.values,

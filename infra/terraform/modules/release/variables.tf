@@ -46,6 +46,11 @@ variable "database_ca_config_map" {
   default     = "database-ca"
 }
 
+variable "storage_class_name" {
+  description = "The class of the spools' volumes: it binds on first use, or pods cannot spread over zones."
+  type        = string
+}
+
 variable "target" {
   description = "The target and its limit."
   type = object({

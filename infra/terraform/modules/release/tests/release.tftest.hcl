@@ -3,12 +3,13 @@
 mock_provider "helm" {}
 
 variables {
-  chart     = "./chart"
-  namespace = "events-proxy"
-  registry  = "registry.example/events-proxy"
-  image_tag = "0.1.0"
-  brokers   = ["b-1:9096"]
-  target    = { url = "https://target.example/graphql", requests_per_interval = 500, interval_ms = 1000 }
+  chart              = "./chart"
+  namespace          = "events-proxy"
+  registry           = "registry.example/events-proxy"
+  image_tag          = "0.1.0"
+  brokers            = ["b-1:9096"]
+  storage_class_name = "gp3"
+  target             = { url = "https://target.example/graphql", requests_per_interval = 500, interval_ms = 1000 }
 }
 
 run "a_failed_upgrade_goes_back" {
@@ -25,6 +26,10 @@ run "a_failed_upgrade_goes_back" {
   assert {
     condition     = yamldecode(helm_release.this.values[0]).database.ca.configMap == "database-ca"
     error_message = "the database has to prove who it is"
+  }
+  assert {
+    condition     = yamldecode(helm_release.this.values[0]).ingest.spool.storageClassName == "gp3"
+    error_message = "spools ask for a class that is there"
   }
 }
 
