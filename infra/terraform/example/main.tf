@@ -73,14 +73,15 @@ module "storage" {
 }
 
 module "release" {
-  count              = var.image_tag == null ? 0 : 1
-  source             = "../modules/release"
-  chart              = "${path.module}/../../../charts/events-proxy"
-  namespace          = "events-proxy"
-  registry           = module.registry.registry
-  image_tag          = var.image_tag
-  brokers            = module.kafka.brokers
-  storage_class_name = module.storage[0].storage_class_name
-  target             = var.target
-  values             = var.values
+  count               = var.image_tag == null ? 0 : 1
+  source              = "../modules/release"
+  chart               = "${path.module}/../../../charts/events-proxy"
+  namespace           = "events-proxy"
+  registry            = module.registry.registry
+  image_tag           = var.image_tag
+  brokers             = module.kafka.brokers
+  storage_class_name  = module.storage[0].storage_class_name
+  target              = var.target
+  prometheus_operator = var.prometheus_operator
+  values              = var.values
 }

@@ -78,6 +78,12 @@ variable "acls_required" {
   default     = true
 }
 
+variable "prometheus_operator" {
+  description = "Whether the Prometheus operator is in the cluster; only then is the release monitored, and only then does an alert ring."
+  type        = bool
+  default     = false
+}
+
 variable "values" {
   description = "Further values of the chart, as YAML, as an Ingress or operators; they win."
   type        = string

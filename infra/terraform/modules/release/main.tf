@@ -23,8 +23,9 @@ resource "helm_release" "this" {
         queue       = { existingSecret = var.secret_name, key = "kafka-password" }
         accounts    = { existingSecret = var.secret_name, key = "accounts" }
       }
-      ingest     = { autoscaling = { enabled = true }, zoneSpread = "DoNotSchedule", spool = { storageClassName = var.storage_class_name } }
-      monitoring = { podMonitor = true, rules = true, dashboards = true }
+      ingest = { autoscaling = { enabled = true }, zoneSpread = "DoNotSchedule", spool = { storageClassName = var.storage_class_name } }
+      # Its kinds are not in a cluster before the Prometheus operator is.
+      monitoring = { podMonitor = var.prometheus_operator, rules = var.prometheus_operator, dashboards = true }
     }),
     var.values,
   ]

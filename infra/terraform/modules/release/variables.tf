@@ -70,6 +70,12 @@ variable "target" {
   }
 }
 
+variable "prometheus_operator" {
+  description = "Whether the Prometheus operator is in the cluster, and takes a PodMonitor and the alerts. Without its kinds a release that has them fails."
+  type        = bool
+  default     = false
+}
+
 variable "values" {
   description = "Further values of the chart, as YAML; they win."
   type        = string

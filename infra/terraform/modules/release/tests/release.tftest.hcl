@@ -43,6 +43,25 @@ run "further_values_come_last_and_so_win" {
   }
 }
 
+run "a_new_cluster_is_asked_for_no_kind_that_it_lacks" {
+  command = plan
+
+  assert {
+    condition     = yamldecode(helm_release.this.values[0]).monitoring == { podMonitor = false, rules = false, dashboards = true }
+    error_message = "what the operator brings along is not asked for before it is there"
+  }
+}
+
+run "the_operator_gets_monitor_and_alerts" {
+  command = plan
+  variables { prometheus_operator = true }
+
+  assert {
+    condition     = yamldecode(helm_release.this.values[0]).monitoring == { podMonitor = true, rules = true, dashboards = true }
+    error_message = "once it is there, it is told what to scrape and when to ring"
+  }
+}
+
 run "latest_is_refused" {
   command = plan
   variables { image_tag = "latest" }
