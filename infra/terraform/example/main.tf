@@ -51,6 +51,7 @@ module "kafka" {
   kms_key_arn              = module.secrets.kms_key_arn
   scram_secret_arn         = module.secrets.kafka_secret_arn
   acls_required            = var.acls_required
+  scram_secret_filled      = var.secrets_filled
 }
 
 module "identity" {

@@ -72,6 +72,17 @@ variable "target" {
   })
 }
 
+variable "secrets_filled" {
+  description = "Whether the secrets have their values; false only for the apply that makes them, as the brokers take no user without a password."
+  type        = bool
+  default     = true
+
+  validation {
+    condition     = var.secrets_filled || var.image_tag == null
+    error_message = "secrets_filled must be true where image_tag is set: without their values nothing runs."
+  }
+}
+
 variable "acls_required" {
   description = "Whether the brokers refuse whom no ACL names; false only until the first ones are made."
   type        = bool

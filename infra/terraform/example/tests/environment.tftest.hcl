@@ -22,7 +22,7 @@ mock_provider "aws" {
     defaults = { arn = "arn:aws:iam::111122223333:oidc-provider/x" }
   }
   mock_resource "aws_secretsmanager_secret" {
-    defaults = { arn = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:x" }
+    defaults = { arn = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:AmazonMSK_x" }
   }
   mock_resource "aws_msk_cluster" {
     defaults = {
@@ -55,6 +55,11 @@ variables {
 run "the_first_apply_makes_the_ground_and_no_release" {
   command = apply
 
+  variables {
+    secrets_filled = false
+    acls_required  = false
+  }
+
   assert {
     condition     = length(module.release) == 0 && length(module.storage) == 0
     error_message = "without an image there is nothing to release, and nobody asks the cluster"
@@ -80,6 +85,17 @@ run "a_version_is_released" {
     condition     = length(module.release) == 1
     error_message = "an image makes a release"
   }
+}
+
+run "a_version_without_secrets_is_refused" {
+  command = plan
+
+  variables {
+    image_tag      = "0.1.0"
+    secrets_filled = false
+  }
+
+  expect_failures = [var.secrets_filled]
 }
 
 run "an_environment_that_nobody_knows_is_refused" {

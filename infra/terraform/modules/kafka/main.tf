@@ -106,7 +106,10 @@ resource "aws_msk_cluster" "this" {
   }
 }
 
+# The user at the brokers. MSK takes no empty secret, and who is not taken cannot log in: so it comes once the secret has its value, and before
+# anything runs.
 resource "aws_msk_scram_secret_association" "this" {
+  count           = var.scram_secret_filled ? 1 : 0
   cluster_arn     = aws_msk_cluster.this.arn
   secret_arn_list = [var.scram_secret_arn]
 }

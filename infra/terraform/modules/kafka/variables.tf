@@ -31,6 +31,17 @@ variable "kms_key_arn" {
 variable "scram_secret_arn" {
   description = "The secret with user and password; its name begins with AmazonMSK_, and a key of ours encrypts it."
   type        = string
+
+  validation {
+    condition     = strcontains(var.scram_secret_arn, ":secret:AmazonMSK_")
+    error_message = "scram_secret_arn must be that of a secret whose name begins with AmazonMSK_: MSK takes no other."
+  }
+}
+
+variable "scram_secret_filled" {
+  description = "Whether that secret has its value. False only for the apply that makes it."
+  type        = bool
+  default     = true
 }
 
 variable "kafka_version" {

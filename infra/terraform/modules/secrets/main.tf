@@ -67,3 +67,24 @@ resource "aws_secretsmanager_secret" "kafka" {
   kms_key_id              = aws_kms_key.this.arn
   recovery_window_in_days = 30
 }
+
+# The brokers read it. MSK puts this policy there by itself, too; said here, no plan wants to take it away.
+data "aws_iam_policy_document" "kafka" {
+  # checkov:skip=CKV_AWS_108:it stands at the one secret that it names
+
+  statement {
+    sid       = "AWSKafkaResourcePolicy"
+    actions   = ["secretsmanager:getSecretValue"]
+    resources = [aws_secretsmanager_secret.kafka.arn]
+    principals {
+      type        = "Service"
+      identifiers = ["kafka.amazonaws.com"]
+    }
+  }
+}
+
+resource "aws_secretsmanager_secret_policy" "kafka" {
+  secret_arn          = aws_secretsmanager_secret.kafka.arn
+  policy              = data.aws_iam_policy_document.kafka.json
+  block_public_policy = true
+}

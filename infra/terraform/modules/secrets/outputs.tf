@@ -4,8 +4,8 @@ output "kms_key_arn" {
 }
 
 output "kafka_secret_arn" {
-  description = "The secret with user and password at the brokers."
-  value       = aws_secretsmanager_secret.kafka.arn
+  description = "The secret with user and password at the brokers, once they may read it."
+  value       = aws_secretsmanager_secret_policy.kafka.secret_arn
 }
 
 output "secret_arns" {

@@ -51,6 +51,31 @@ run "the_first_acls_can_be_made" {
   }
 }
 
+run "the_user_is_known_to_the_brokers" {
+  command = plan
+
+  assert {
+    condition     = toset(aws_msk_scram_secret_association.this[0].secret_arn_list) == toset([var.scram_secret_arn])
+    error_message = "who is not associated cannot log in"
+  }
+}
+
+run "an_empty_secret_is_not_offered" {
+  command = plan
+  variables { scram_secret_filled = false }
+
+  assert {
+    condition     = length(aws_msk_scram_secret_association.this) == 0
+    error_message = "MSK takes no empty secret"
+  }
+}
+
+run "a_secret_that_msk_does_not_take_is_refused" {
+  command = plan
+  variables { scram_secret_arn = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:x/kafka" }
+  expect_failures = [var.scram_secret_arn]
+}
+
 run "too_short_a_retention_is_refused" {
   command = plan
   variables { retention_hours = 24 }
