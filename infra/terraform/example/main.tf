@@ -40,6 +40,7 @@ module "database" {
   private_subnet_ids       = module.network.private_subnet_ids
   client_security_group_id = module.cluster.node_security_group_id
   kms_key_arn              = module.secrets.kms_key_arn
+  backup_days              = max(14, ceil(var.retention_hours / 24))
 }
 
 module "kafka" {
@@ -52,6 +53,7 @@ module "kafka" {
   scram_secret_arn         = module.secrets.kafka_secret_arn
   acls_required            = var.acls_required
   scram_secret_filled      = var.secrets_filled
+  retention_hours          = var.retention_hours
 }
 
 module "identity" {
@@ -81,6 +83,7 @@ module "release" {
   registry            = module.registry.registry
   image_tag           = var.image_tag
   brokers             = module.kafka.brokers
+  retention_hours     = var.retention_hours
   storage_class_name  = module.storage[0].storage_class_name
   target              = var.target
   prometheus_operator = var.prometheus_operator

@@ -57,6 +57,17 @@ variable "api_allowed_cidrs" {
   default     = []
 }
 
+variable "retention_hours" {
+  description = "How long the brokers keep events: longer than the target may ever be away. Backups of the database and the journal reach as far back."
+  type        = number
+  default     = 336
+
+  validation {
+    condition     = var.retention_hours >= 168 && var.retention_hours <= 840
+    error_message = "retention_hours must be from 168, for the topic is the buffer while the target is away, to 840, for no backup is kept longer."
+  }
+}
+
 variable "image_tag" {
   description = "The version to run; null while there is nothing to run yet."
   type        = string

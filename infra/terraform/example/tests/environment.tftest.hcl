@@ -87,6 +87,12 @@ run "a_version_is_released" {
   }
 }
 
+run "a_retention_that_no_backup_reaches_is_refused" {
+  command = plan
+  variables { retention_hours = 841 }
+  expect_failures = [var.retention_hours]
+}
+
 run "a_version_without_secrets_is_refused" {
   command = plan
 

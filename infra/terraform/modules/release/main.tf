@@ -15,6 +15,8 @@ resource "helm_release" "this" {
       image  = { registry = var.registry, tag = var.image_tag }
       queue  = { brokers = var.brokers, saslMechanism = "SCRAM-SHA-512", saslUsername = var.kafka_username }
       target = { url = var.target.url, requestsPerInterval = var.target.requests_per_interval, intervalMs = var.target.interval_ms }
+      # What the brokers are set to, for the alarm before a backlog outlives it; the journal knows an event for as long as the topic has it.
+      settings = { queue_retention_ms = var.retention_hours * 3600000, journal_retention_days = ceil(var.retention_hours / 24) }
       # No public authority signs RDS's certificates.
       database = { ca = { configMap = var.database_ca_config_map } }
       secrets = {

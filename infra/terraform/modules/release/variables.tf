@@ -46,6 +46,11 @@ variable "database_ca_config_map" {
   default     = "database-ca"
 }
 
+variable "retention_hours" {
+  description = "How long the brokers keep events."
+  type        = number
+}
+
 variable "storage_class_name" {
   description = "The class of the spools' volumes: it binds on first use, or pods cannot spread over zones."
   type        = string

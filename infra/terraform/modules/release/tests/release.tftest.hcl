@@ -8,6 +8,7 @@ variables {
   registry           = "registry.example/events-proxy"
   image_tag          = "0.1.0"
   brokers            = ["b-1:9096"]
+  retention_hours    = 337
   storage_class_name = "gp3"
   target             = { url = "https://target.example/graphql", requests_per_interval = 500, interval_ms = 1000 }
 }
@@ -40,6 +41,15 @@ run "further_values_come_last_and_so_win" {
   assert {
     condition     = yamldecode(helm_release.this.values[1]).ingress.enabled
     error_message = "further values reach the chart, behind its own"
+  }
+}
+
+run "the_service_knows_how_long_the_topic_keeps_events" {
+  command = plan
+
+  assert {
+    condition     = yamldecode(helm_release.this.values[0]).settings == { queue_retention_ms = 1213200000, journal_retention_days = 15 }
+    error_message = "the alarm reckons with what the brokers are set to, and the journal forgets nothing that the topic still has"
   }
 }
 
