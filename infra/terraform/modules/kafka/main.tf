@@ -16,7 +16,8 @@ resource "aws_vpc_security_group_ingress_rule" "this" {
 }
 
 resource "aws_msk_configuration" "this" {
-  name           = var.name
+  # One for each version of Kafka: another version makes another one, beside the one in use, and no two may have one name.
+  name           = "${var.name}-${replace(var.kafka_version, ".", "-")}"
   kafka_versions = [var.kafka_version]
 
   # A record that is acknowledged survives the loss of a zone; a replica that lags never becomes leader; no topic appears by a slip; whom no

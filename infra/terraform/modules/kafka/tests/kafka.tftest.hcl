@@ -76,6 +76,16 @@ run "a_secret_that_msk_does_not_take_is_refused" {
   expect_failures = [var.scram_secret_arn]
 }
 
+run "settings_of_another_version_stand_beside_those_in_use" {
+  command = plan
+  variables { kafka_version = "4.0.x.kraft" }
+
+  assert {
+    condition     = aws_msk_configuration.this.name == "x-4-0-x-kraft" && can(regex("^[0-9A-Za-z][0-9A-Za-z-]*$", aws_msk_configuration.this.name))
+    error_message = "the name says the version, in letters, digits and hyphens"
+  }
+}
+
 run "too_short_a_retention_is_refused" {
   command = plan
   variables { retention_hours = 24 }
