@@ -24,7 +24,18 @@ module "cluster" {
   private_subnet_ids = module.network.private_subnet_ids
   kms_key_arn        = module.secrets.kms_key_arn
   admin_role_arns    = var.admin_role_arns
+  viewer_role_arns   = { for role in module.pipeline : "plan" => role.plan_role_arn }
   api_allowed_cidrs  = var.api_allowed_cidrs
+}
+
+module "pipeline" {
+  count                    = var.pipeline == null ? 0 : 1
+  source                   = "../modules/pipeline"
+  name                     = local.name
+  github_oidc_provider_arn = var.pipeline.github_oidc_provider_arn
+  plan_subject             = var.pipeline.plan_subject
+  state_bucket_arn         = var.pipeline.state_bucket_arn
+  state_key                = var.pipeline.state_key
 }
 
 module "registry" {

@@ -27,3 +27,8 @@ output "secrets_role_arn" {
   description = "The role of whoever brings secrets into the cluster."
   value       = module.identity.role_arn
 }
+
+output "plan_role_arn" {
+  description = "The role by which the workflow plans; null without one."
+  value       = one(module.pipeline[*].plan_role_arn)
+}

@@ -51,6 +51,17 @@ variable "admin_role_arns" {
   type        = list(string)
 }
 
+variable "pipeline" {
+  description = "For whom the workflow's role that plans is made; null where no workflow deploys."
+  type = object({
+    github_oidc_provider_arn = string
+    plan_subject             = string
+    state_bucket_arn         = string
+    state_key                = string
+  })
+  default = null
+}
+
 variable "api_allowed_cidrs" {
   description = "From where the API server may be called from outside; empty: from inside alone."
   type        = list(string)

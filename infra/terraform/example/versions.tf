@@ -27,7 +27,9 @@ provider "aws" {
   }
 }
 
+# What is installed is remembered in ConfigMaps, not in Secrets: whoever plans has to read it, and no secret. The chart has none in it.
 provider "helm" {
+  helm_driver = "configmap"
   kubernetes = {
     host                   = module.cluster.endpoint
     cluster_ca_certificate = base64decode(module.cluster.certificate_authority)

@@ -87,6 +87,24 @@ run "a_version_is_released" {
   }
 }
 
+run "the_workflow_gets_a_role_that_plans" {
+  command = plan
+
+  variables {
+    pipeline = {
+      github_oidc_provider_arn = "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"
+      plan_subject             = "repo:owner/events-proxy:environment:plan"
+      state_bucket_arn         = "arn:aws:s3:::states"
+      state_key                = "events-proxy/staging"
+    }
+  }
+
+  assert {
+    condition     = length(module.pipeline) == 1
+    error_message = "who plans has a role of its own"
+  }
+}
+
 run "a_retention_that_no_backup_reaches_is_refused" {
   command = plan
   variables { retention_hours = 841 }

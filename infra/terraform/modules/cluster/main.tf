@@ -94,6 +94,26 @@ resource "aws_eks_access_policy_association" "admin" {
   depends_on = [aws_eks_access_entry.admin]
 }
 
+# Who may look: at everything but secrets.
+resource "aws_eks_access_entry" "viewer" {
+  for_each      = var.viewer_role_arns
+  cluster_name  = aws_eks_cluster.this.name
+  principal_arn = each.value
+}
+
+resource "aws_eks_access_policy_association" "viewer" {
+  for_each      = var.viewer_role_arns
+  cluster_name  = aws_eks_cluster.this.name
+  principal_arn = each.value
+  policy_arn    = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy"
+
+  access_scope {
+    type = "cluster"
+  }
+
+  depends_on = [aws_eks_access_entry.viewer]
+}
+
 resource "aws_launch_template" "node" {
   name_prefix = "${var.name}-"
 

@@ -33,6 +33,12 @@ variable "admin_role_arns" {
   }
 }
 
+variable "viewer_role_arns" {
+  description = "Roles that may look at everything in the cluster but secrets, each under a name."
+  type        = map(string)
+  default     = {}
+}
+
 variable "api_allowed_cidrs" {
   description = "From where the API server may be called from outside; empty: from inside the network alone."
   type        = list(string)

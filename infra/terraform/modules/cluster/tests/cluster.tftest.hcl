@@ -68,6 +68,16 @@ run "network_policies_are_kept" {
   }
 }
 
+run "who_may_look_sees_no_secret" {
+  command = plan
+  variables { viewer_role_arns = { plan = "arn:aws:iam::111122223333:role/plan" } }
+
+  assert {
+    condition     = aws_eks_access_policy_association.viewer["plan"].policy_arn == "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy"
+    error_message = "the policies above it show secrets"
+  }
+}
+
 run "the_whole_world_is_refused" {
   command = plan
   variables { api_allowed_cidrs = ["0.0.0.0/0"] }
