@@ -32,3 +32,9 @@ output "plan_role_arn" {
   description = "The role by which the workflow plans; null without one."
   value       = one(module.pipeline[*].plan_role_arn)
 }
+
+output "image_tag" {
+  description = "The version that runs: what a deployment goes on with, and is held against."
+  value       = var.image_tag
+  depends_on  = [module.release] # a release that failed went back
+}

@@ -85,6 +85,10 @@ run "a_version_is_released" {
     condition     = length(module.release) == 1
     error_message = "an image makes a release"
   }
+  assert {
+    condition     = output.image_tag == "0.1.0"
+    error_message = "the next deployment knows what runs"
+  }
 }
 
 run "the_workflow_gets_a_role_that_plans" {
