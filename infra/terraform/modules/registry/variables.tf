@@ -6,7 +6,7 @@ variable "name" {
 variable "images" {
   description = "One repository for each."
   type        = list(string)
-  default     = ["ingest", "dispatcher"]
+  default     = ["ingest", "dispatcher", "events-proxy"]
 }
 
 variable "kms_key_arn" {
