@@ -3,7 +3,7 @@
 mock_provider "helm" {}
 
 variables {
-  chart              = "./chart"
+  chart              = "./tests"
   namespace          = "events-proxy"
   registry           = "registry.example/events-proxy"
   image_tag          = "0.1.0"
@@ -41,6 +41,15 @@ run "further_values_come_last_and_so_win" {
   assert {
     condition     = yamldecode(helm_release.this.values[1]).ingress.enabled
     error_message = "further values reach the chart, behind its own"
+  }
+}
+
+run "a_changed_chart_is_a_change" {
+  command = plan
+
+  assert {
+    condition     = yamldecode(helm_release.this.values[0]).global.chart == sha256("release.tftest.hcl ${filesha256("./tests/release.tftest.hcl")}\n")
+    error_message = "what the chart's files hold reaches the release"
   }
 }
 
