@@ -22,6 +22,7 @@ public final class Source {
     private static final int REFRESH_MS = 2_000;
     private static final int LOG_IN_MS = 3_000;
     private static final Duration REFRESH_AHEAD = Duration.ofSeconds(15);
+    private static final Duration AGAIN_AFTER = Duration.ofSeconds(5); // while nobody gets a session
 
     /** Why an event is not known to be safe. If {@code maybeStored}, it may be: look it up, or send it again with the same id. */
     public static final class NotAccepted extends Exception {
@@ -42,6 +43,8 @@ public final class Source {
     private final String credentials;
     private final ReentrantLock turn = new ReentrantLock();
     private String session;
+    private boolean spent; // whether its refresh token is
+    private long renewFrom = System.nanoTime();
 
     public Source(String apiUrl, String authId, String secret) {
         this.apiUrl = apiUrl;
@@ -68,10 +71,17 @@ public final class Source {
             throw new NotAccepted(0, "", "another thread is still logging in", false);
         }
         try {
-            String known = session;
-            session = null; // a refresh token is good once, whatever becomes of the answer
-            if (known != null && !known.equals(refused)) session = isFresh(known) ? known : refreshed(known);
-            if (session == null) session = post("/user-sessions", credentials, LOG_IN_MS, null);
+            String old = session == null || session.equals(refused) ? null : session;
+            session = old;
+            if (old != null && (isFresh(old) || System.nanoTime() - renewFrom < 0)) return old;
+            String next = old == null || spent ? null : refreshed(old);
+            try {
+                session = next != null ? next : post("/user-sessions", credentials, LOG_IN_MS, null);
+                spent = false;
+            } catch (NotAccepted nobodyGetsOne) {
+                if (old == null) throw nobodyGetsOne;
+                renewFrom = System.nanoTime() + AGAIN_AFTER.toNanos(); // the service takes the old token a while longer then
+            }
             return session;
         } finally {
             turn.unlock();
@@ -83,6 +93,7 @@ public final class Source {
     }
 
     private String refreshed(String session) throws InterruptedException {
+        spent = true; // it is good once, whatever becomes of the answer
         try {
             String token = "{\"refreshToken\":" + quoted(field(session, "refreshToken")) + "}";
             return post("/user-sessions/refresh", token, REFRESH_MS, null);

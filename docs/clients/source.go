@@ -20,6 +20,7 @@ const (
 	refreshWithin = 2 * time.Second
 	openWithin    = 5 * time.Second // a refresh that is not answered, and a log-in
 	refreshAhead  = 15 * time.Second
+	againAfter    = 5 * time.Second // while nobody gets a session
 )
 
 // NotAccepted is why an event is not known to be safe. If MaybeStored, it may be: look it up, or send it again with the same id.
@@ -46,6 +47,7 @@ type Source struct {
 	apiURL, authID, secret string
 	client                 http.Client
 	session                chan *answer // holds the one session, at first nil; whoever is opening another has taken it out
+	renewFrom              time.Time    // whoever has taken it out may change this
 }
 
 func NewSource(apiURL, authID, secret string) *Source {
@@ -85,17 +87,29 @@ func (s *Source) open(ctx context.Context, refused *answer) (next *answer, err e
 		return nil, &NotAccepted{Cause: ctx.Err()}
 	}
 	defer func() { s.session <- next }()
-	if next != nil && next != refused {
-		if time.Until(next.Ends) > refreshAhead {
-			return next, nil
+	old := next
+	if old == refused {
+		old = nil
+	}
+	if old != nil {
+		if time.Until(old.Ends) > refreshAhead || time.Now().Before(s.renewFrom) {
+			return old, nil
 		}
-		// A refresh token is good once, whatever becomes of the answer.
-		next, err = s.post(ctx, refreshWithin, "/user-sessions/refresh", "", map[string]string{"refreshToken": next.RefreshToken})
-		if err == nil {
-			return next, nil
+		if token := old.RefreshToken; token != "" {
+			old.RefreshToken = "" // it is good once, whatever becomes of the answer
+			next, err = s.post(ctx, refreshWithin, "/user-sessions/refresh", "", map[string]string{"refreshToken": token})
+			if err == nil {
+				return next, nil
+			}
 		}
 	}
-	return s.post(ctx, openWithin, "/user-sessions", "", map[string]string{"authId": s.authID, "secret": s.secret})
+	next, err = s.post(ctx, openWithin, "/user-sessions", "", map[string]string{"authId": s.authID, "secret": s.secret})
+	if err != nil && old != nil {
+		// Nobody gets a session: the service takes the old token a while longer then.
+		s.renewFrom = time.Now().Add(againAfter)
+		return old, nil
+	}
+	return next, err
 }
 
 func (s *Source) post(ctx context.Context, within time.Duration, path, token string, body map[string]string) (*answer, error) {

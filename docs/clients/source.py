@@ -22,6 +22,7 @@ EVENT_SECONDS = 0.5  # the service answers within 0.4
 REFRESH_SECONDS = 2
 LOG_IN_SECONDS = 3
 REFRESH_AHEAD_SECONDS = 15
+AGAIN_AFTER_SECONDS = 5  # while nobody gets a session
 
 
 class NotAccepted(Exception):
@@ -38,6 +39,7 @@ class Source:
     def __init__(self, api_url: str, auth_id: str, secret: str) -> None:
         self._api_url, self._credentials = api_url, {"authId": auth_id, "secret": secret}
         self._session: dict | None = None
+        self._renew_from = 0.0
         self._turn = threading.Lock()
 
     def send(self, name: str, body: str, event_id: str | None = None) -> dict:
@@ -58,17 +60,27 @@ class Source:
         if not self._turn.acquire(timeout=REFRESH_SECONDS + LOG_IN_SECONDS):
             raise NotAccepted(0, "", "another thread is still logging in", maybe_stored=False)
         try:
-            session, self._session = self._session, None  # a refresh token is good once, whatever becomes of the answer
-            if session is refused:
-                session = None
-            if session and _seconds_left(session) < REFRESH_AHEAD_SECONDS:
-                token, session = session["refreshToken"], None
-                with contextlib.suppress(NotAccepted):
-                    session = self._post("/user-sessions/refresh", {"refreshToken": token}, REFRESH_SECONDS)
-            self._session = session or self._post("/user-sessions", self._credentials, LOG_IN_SECONDS)
+            session = self._session
+            if session is None or session is refused:
+                self._session = None
+                self._session = self._post("/user-sessions", self._credentials, LOG_IN_SECONDS)
+            elif _seconds_left(session) < REFRESH_AHEAD_SECONDS and time.monotonic() >= self._renew_from:
+                self._renew(session)
             return self._session
         finally:
             self._turn.release()
+
+    def _renew(self, session: dict) -> None:
+        """Opens the next session. Where nobody gets one the old token is kept: the service takes it a while longer then."""
+        token = session.pop("refreshToken", None)  # it is good once, whatever becomes of the answer
+        if token:
+            with contextlib.suppress(NotAccepted):
+                self._session = self._post("/user-sessions/refresh", {"refreshToken": token}, REFRESH_SECONDS)
+                return
+        try:
+            self._session = self._post("/user-sessions", self._credentials, LOG_IN_SECONDS)
+        except NotAccepted:
+            self._renew_from = time.monotonic() + AGAIN_AFTER_SECONDS
 
     def _post(self, path: str, body: dict, seconds: float, token: str | None = None) -> dict:
         answers: queue.SimpleQueue = queue.SimpleQueue()

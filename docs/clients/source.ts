@@ -7,11 +7,12 @@ const EVENT_MS = 500; // the service answers within 400
 const REFRESH_MS = 2_000;
 const LOG_IN_MS = 3_000;
 const REFRESH_AHEAD_MS = 15_000;
+const AGAIN_AFTER_MS = 5_000; // while nobody gets a session
 
 interface Session {
   accessToken: string;
   accessTokenExpireDateTime: string;
-  refreshToken: string;
+  refreshToken?: string;
 }
 
 export interface Accepted {
@@ -40,6 +41,7 @@ export class Source {
   #credentials: { authId: string; secret: string };
   #session?: Session;
   #opening?: Promise<Session>;
+  #renewFrom = 0;
 
   constructor(apiUrl: string, authId: string, secret: string) {
     this.#apiUrl = apiUrl;
@@ -63,19 +65,26 @@ export class Source {
   /** The session that all sends share; whoever comes while it is being opened waits for the same answer. */
   async #open(): Promise<Session> {
     const ends = Date.parse(this.#session?.accessTokenExpireDateTime ?? "");
-    if (this.#session && ends - Date.now() > REFRESH_AHEAD_MS) return this.#session;
+    if (this.#session && (ends - Date.now() > REFRESH_AHEAD_MS || performance.now() < this.#renewFrom)) return this.#session;
     this.#opening ??= this.#renew().finally(() => (this.#opening = undefined));
     return this.#opening;
   }
 
+  /** Opens the next session. Where nobody gets one the old token is kept: the service takes it a while longer then. */
   async #renew(): Promise<Session> {
-    const refreshToken = this.#session?.refreshToken;
-    this.#session = undefined; // a refresh token is good once, whatever becomes of the answer
-    if (refreshToken) {
-      this.#session = await this.#post<Session>("/user-sessions/refresh", { refreshToken }, REFRESH_MS).catch(() => undefined);
+    const old = this.#session;
+    const refreshToken = old?.refreshToken;
+    delete old?.refreshToken; // it is good once, whatever becomes of the answer
+    let next: Session | undefined;
+    if (refreshToken) next = await this.#post<Session>("/user-sessions/refresh", { refreshToken }, REFRESH_MS).catch(() => undefined);
+    try {
+      next ??= await this.#post<Session>("/user-sessions", this.#credentials, LOG_IN_MS);
+    } catch (failed) {
+      next = this.#session; // unless it was refused meanwhile
+      if (!next) throw failed;
+      this.#renewFrom = performance.now() + AGAIN_AFTER_MS;
     }
-    this.#session ??= await this.#post<Session>("/user-sessions", this.#credentials, LOG_IN_MS);
-    return this.#session;
+    return (this.#session = next);
   }
 
   async #post<T>(path: string, body: Record<string, string>, withinMs: number, token?: string): Promise<T> {

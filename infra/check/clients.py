@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import typing
 
 from relay import Relay
@@ -155,10 +156,24 @@ def a_lost_refresh_is_not_repeated(client: Client) -> None:
     client.relay.begin([("log-in", "old"), ("refresh", "silent"), ("log-in", "old"), ("refresh", "bad-gateway"), ("log-in", "bad-gateway")])
     client.accepted("first")
     client.accepted("second")
-    client.refused("third", status=(502,), code="", may_be_stored=False, within_ms=8_000)
+    client.accepted("third")
+    client.relay.spoil()
     client.accepted("fourth")
     lost = ("refresh", "log-in")
-    client.story("log-in", "event first", *lost, "event second", *lost, "log-in", "event fourth")
+    client.story("log-in", "event first", *lost, "event second", *lost, "event third", "event fourth", "log-in", "event fourth")
+    client.each_token_once()
+
+
+def where_nobody_gets_a_session_the_old_token_goes_on(client: Client) -> None:
+    """While neither refresh nor log-in works, events are sent with the token that is there, without a try for each of them."""
+    client.relay.begin([("log-in", "old"), ("refresh", "bad-gateway"), ("log-in", "bad-gateway"), ("log-in", "bad-gateway")])
+    client.accepted("first")
+    for event in ("second", "third", "fourth"):
+        client.accepted(event)
+    client.story("log-in", "event first", "refresh", "log-in", "event second", "event third", "event fourth")
+    time.sleep(5.5)
+    client.accepted("fifth")
+    client.story("log-in", "event first", "refresh", "log-in", "event second", "event third", "event fourth", "log-in", "event fifth")
     client.each_token_once()
 
 
@@ -250,6 +265,7 @@ SCENARIOS = [
     a_second_401_is_told,
     a_refresh_comes_in_time,
     a_lost_refresh_is_not_repeated,
+    where_nobody_gets_a_session_the_old_token_goes_on,
     a_gateway_s_page_is_told,
     another_s_json_is_told,
     a_redirect_is_not_followed,
