@@ -243,7 +243,7 @@ impl Keys {
     /// except the algorithm's name.
     pub fn verify(&self, token: &str, now: Moment) -> Result<Caller, Rejected> {
         let (caller, expires_at) = self.read(token)?;
-        in_time(expires_at, now)?;
+        in_time(expires_at, now, Duration::ZERO)?;
         Ok(caller)
     }
 
@@ -270,9 +270,9 @@ fn kid(secret: &SecretString) -> String {
     hex::of(digest.get(..KID_BYTES).unwrap_or_default())
 }
 
-/// Whether the time of a token, [`LEEWAY`] included, is not over at `now`.
-fn in_time(expires_at: Moment, now: Moment) -> Result<(), Rejected> {
-    if expires_at.plus(LEEWAY) <= now { Err(Rejected::Expired) } else { Ok(()) }
+/// Whether the time of a token, [`LEEWAY`] and so much more included, is not over at `now`.
+fn in_time(expires_at: Moment, now: Moment, late: Duration) -> Result<(), Rejected> {
+    if expires_at.plus(LEEWAY).plus(late) <= now { Err(Rejected::Expired) } else { Ok(()) }
 }
 
 impl fmt::Debug for Keys {

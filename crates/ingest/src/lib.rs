@@ -11,6 +11,7 @@ mod shared;
 mod admission;
 mod receive;
 mod authenticate;
+mod outage;
 pub mod validate;
 mod spool;
 mod accept;

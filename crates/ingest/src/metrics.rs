@@ -80,6 +80,8 @@ struct Instruments {
     log_ins: Counter<u64>,
     /// Refreshes, by their outcome.
     refreshes: Counter<u64>,
+    /// Requests let in by a token that had expired.
+    expired_tokens: Counter<u64>,
     /// From a request's start until its event was durable.
     accept_duration: Histogram,
     /// From an event's acceptance until the topic had it.
@@ -115,6 +117,7 @@ impl Metrics {
             journal_dropped: meter.counter("journal.dropped"),
             log_ins: meter.counter("log.ins"),
             refreshes: meter.counter("refreshes"),
+            expired_tokens: meter.counter("expired.tokens.taken"),
             accept_duration: meter.histogram("accept.duration"),
             publish_duration: meter.histogram("publish.duration"),
             sources: registry.sources(),

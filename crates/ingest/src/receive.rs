@@ -18,7 +18,7 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, OneOfBuilder, Schema, 
 
 use crate::accept::Budget;
 use crate::admission::Admitted;
-use crate::authenticate::authenticate;
+use crate::authenticate::authenticate_sender;
 use crate::quota::Left;
 use crate::reject::{Problem, Reject};
 use crate::shared::Shared;
@@ -104,7 +104,11 @@ async fn lead(
 ) -> Result<HttpResponse, Reject> {
     let received_at = shared.clock.now();
     let recorded = !Span::current().is_none();
-    let caller = part(recorded, || tracing::info_span!("authenticate")).in_scope(|| authenticate(request, &shared.keys, received_at))?;
+    let judge = || authenticate_sender(request, &shared.keys, received_at, shared.outage.grace());
+    let (caller, expired) = part(recorded, || tracing::info_span!("authenticate")).in_scope(judge)?;
+    if expired {
+        shared.metrics.expired_token_taken();
+    }
     let source_id = caller.source_id;
     let taken = take(&source_id, (request, payload), shared, (budget, received_at, trace)).await;
     taken.inspect_err(|_| shared.metrics.refused_of(&source_id))

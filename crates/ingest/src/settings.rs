@@ -26,6 +26,8 @@ pub struct Settings {
     pub audience: String,
     /// How long an access token lives.
     pub access_lifetime: Duration,
+    /// How long after its end an access token sends events while the storage is away; none, and it does not.
+    pub outage_grace: Duration,
     /// How long a refresh token lives.
     pub refresh_lifetime: Duration,
     /// Proxies whose headers tell the client's address.
@@ -102,6 +104,7 @@ impl Settings {
         let issuer = reader.text("auth_issuer");
         let audience = audience(reader);
         let access_lifetime = reader.seconds("auth_access_token_expires_in_sec", 1..=86_400);
+        let outage_grace = reader.seconds("auth_access_token_outage_grace_sec", 0..=86_400);
         let refresh_lifetime = reader.seconds("auth_refresh_token_expires_in_sec", 1..=31_536_000);
         let trusted_proxies = trusted_proxies(reader);
         let accounts = accounts(reader);
@@ -128,6 +131,7 @@ impl Settings {
             issuer: issuer?,
             audience: audience?,
             access_lifetime: access_lifetime?,
+            outage_grace: outage_grace?,
             refresh_lifetime: refresh_lifetime?,
             trusted_proxies: trusted_proxies?,
             accounts: accounts?,

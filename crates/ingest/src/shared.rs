@@ -18,6 +18,7 @@ use crate::accept::Accept;
 use crate::address::Proxies;
 use crate::admission::Admission;
 use crate::metrics::Metrics;
+use crate::outage::Outage;
 use crate::publish::Progress;
 use crate::quota::Quota;
 use crate::reject::Reject;
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) accept: Accept,
     /// Verifies access tokens.
     pub(crate) keys: Known,
+    /// Whether the storage is away.
+    pub(crate) outage: Outage,
     /// Logs in, refreshes, ends.
     pub(crate) sessions: Sessions,
     /// Look-ups.

@@ -28,6 +28,7 @@ use crate::burial::Graveyard;
 use crate::farewell::Connections;
 use crate::journal::Journal;
 use crate::metrics::{Metrics, Numbers};
+use crate::outage::Outage;
 use crate::publish::{Acks, Courtesy, Drainer, Parts as DrainerParts, Progress, Refused, Worker};
 use crate::quota::Quota;
 use crate::settings::{Durability, Settings};
@@ -141,7 +142,8 @@ pub fn start(parts: Parts, listener: TcpListener, tasks: &Tasks) -> anyhow::Resu
         metrics: metrics.clone(),
     };
     let settings = Settings { recorder: settings.recorder.clone().watching(registry.spans()), ..settings };
-    let shared = web::Data::new(shared(&settings, store, accept, (spool.clone(), progress.clone())));
+    let outage = Outage::watch(store.clone(), settings.outage_grace, metrics.clone(), &own);
+    let shared = web::Data::new(shared(&settings, (store, outage), accept, (spool.clone(), progress.clone())));
     let connections = Connections::default();
     let server = server::server(listener, shared, (connections.clone(), registry.requests())).context("serve")?;
     let handle = server.handle();
@@ -175,7 +177,7 @@ pub fn kafka(topic: Topic) -> kafka::Options {
 }
 
 /// What every request needs.
-fn shared(settings: &Settings, store: Store, accept: Accept, waiting: (Log, Progress)) -> Shared {
+fn shared(settings: &Settings, (store, outage): (Store, Outage), accept: Accept, waiting: (Log, Progress)) -> Shared {
     let (secret, second) = &settings.token_secrets;
     let keys = Keys::new(secret, settings.issuer.clone(), settings.audience.clone(), settings.access_lifetime);
     let keys = keys.accepting(second.as_ref());
@@ -184,6 +186,7 @@ fn shared(settings: &Settings, store: Store, accept: Accept, waiting: (Log, Prog
     Shared {
         sessions: Sessions::new(Arc::new(Remembered(store.clone())), passwords, keys.clone(), settings.refresh_lifetime),
         keys: Known::new(keys),
+        outage,
         store,
         events_quota: Quota::new(settings.rate.0, settings.rate.1),
         look_ups_quota: Quota::new(settings.look_ups.0, settings.look_ups.1),

@@ -43,5 +43,9 @@ pub const FAMILIES: &[Family] = &[
     Family::counter("events.unpublishable.lost", "Dead events whose record beside the spool does not read any more: their payload is gone"),
     Family::counter("log.ins", "Log-ins of sources, by how they ended").by(&[LOGGED_IN]),
     Family::counter("refreshes", "Refreshes of sessions, by how they ended").by(&[REFRESHED]),
+    Family::counter(
+        "expired.tokens.taken",
+        "Requests to send an event let in by an access token that had expired while the storage was away",
+    ),
     Family::counter("journal.dropped", "Rows given up while the storage did not answer"),
 ];

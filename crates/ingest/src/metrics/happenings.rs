@@ -51,6 +51,26 @@ impl Metrics {
         self.0.sources.count(source, Event::Refused);
     }
 
+    /// A request to send an event is let in by a token that has expired: nobody can get another one now.
+    pub(crate) fn expired_token_taken(&self) {
+        self.0.expired_tokens.add(1, &[]);
+    }
+
+    /// The storage is away from now on, as the error says, or there again.
+    pub(crate) fn storage_away(&self, error: Option<&str>, grace: Duration) {
+        match error {
+            Some(error) => {
+                let grace_seconds = grace.as_secs();
+                tracing::warn!(
+                    error,
+                    grace_seconds,
+                    "the storage is away: nobody gets a session; access tokens that expire still send events"
+                );
+            }
+            None => tracing::info!("the storage is there again"),
+        }
+    }
+
     /// The spool did not take an event; the topic is asked.
     pub(crate) fn spool_failed(&self, fault: SpoolFault, error: &dyn Error) {
         self.0.spool_failures.add(1, &[FAULT.is(fault.as_str())]);

@@ -1,5 +1,6 @@
 //! Whose token counts: one that is ours, for this API, in the first `Authorization` header.
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use auth::operator::Operators;
@@ -53,4 +54,34 @@ async fn a_session_is_ended_by_its_own_good_token_alone() {
     end(session["accessToken"].as_str()).await.is_problem(401, "access_token_expired");
     let refreshed = ingest.post("/api/user-sessions/refresh", &json!({ "refreshToken": session["refreshToken"] })).await;
     assert_eq!(refreshed.status, 200, "the session is over: {}", refreshed.body);
+}
+
+#[tokio::test]
+async fn while_the_storage_is_away_a_token_that_has_expired_still_sends_events_and_nothing_else() {
+    // It takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let away = || format!("postgres://nobody@127.0.0.1:{}/none?sslmode=disable", silent.local_addr().unwrap().port());
+    let minute = [("AUTH_ACCESS_TOKEN_SECRET", KEY), ("AUTH_ACCESS_TOKEN_OUTAGE_GRACE_SEC", "60")];
+    let never = [("AUTH_ACCESS_TOKEN_SECRET", KEY), ("AUTH_ACCESS_TOKEN_OUTAGE_GRACE_SEC", "0")];
+    let (ingest, strict) = (Ingest::with_storage(away(), &minute).await, Ingest::with_storage(away(), &never).await);
+    let there = Ingest::start(&minute).await;
+    let token = ingest.forged(KEY, "events-proxy");
+    for ingest in [&ingest, &strict, &there] {
+        ingest.clock.advance(Duration::from_secs(66));
+    }
+    let known = tokio::time::Instant::now();
+    while ingest.send(&token, &event("kept")).await.status != 202 {
+        assert!(known.elapsed() < Duration::from_secs(20), "events are refused for as long as the storage is away");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Answer::of(ingest.request(Method::GET, "/api/events").bearer_auth(&token)).await.is_problem(401, "access_token_expired");
+    let other = ingest.forged(&KEY.replace('k', "x").to_uppercase(), "events-proxy");
+    ingest.clock.advance(Duration::from_secs(58));
+    assert_eq!(ingest.send(&token, &event("kept too")).await.status, 202);
+    ingest.send(&other, &event("forged")).await.is_problem(401, "access_token_invalid");
+    ingest.clock.advance(Duration::from_secs(1));
+    ingest.send(&token, &event("too late")).await.is_problem(401, "access_token_expired");
+    for ingest in [&strict, &there] {
+        ingest.send(&token, &event("refused")).await.is_problem(401, "access_token_expired");
+    }
 }
