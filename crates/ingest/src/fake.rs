@@ -22,7 +22,7 @@ use crate::accept::{Accept, Overtaken, Straight};
 use crate::burial::Graveyard;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
-use crate::publish::{Acks, Courtesy, Drainer, Parts, Progress, Refused, Worker};
+use crate::publish::{Acks, Courtesy, Drainer, News, Parts, Progress, Refused, Worker};
 use crate::settings::Durability;
 use crate::spool;
 
@@ -152,6 +152,11 @@ pub(crate) struct Bench {
     overtaken: Overtaken,
 }
 
+/// News that nobody hears.
+pub(crate) fn deaf(metrics: &Metrics) -> News {
+    News { journal: Journal::deaf(metrics.clone()), clock: Arc::new(SystemClock) }
+}
+
 impl Bench {
     /// Puts one together over a spool's directory.
     pub(crate) async fn new(dir: &Path, options: &Options, durability: Durability) -> Self {
@@ -178,7 +183,7 @@ impl Bench {
         Accept {
             durability,
             spool: self.spool.clone(),
-            straight: Straight::start(&publisher, &self.tasks),
+            straight: Straight::start(&publisher, &deaf(&self.metrics), &self.tasks),
             partitions: publisher.partitions(),
             acks: self.acks.clone(),
             overtaken: self.overtaken.clone(),
@@ -202,7 +207,8 @@ impl Bench {
             tokio::select! { () = stopping.cancelled() => Ok(()), dug = graveyard.dig() => dug }
         });
         let journal = Journal::start(self.store.clone(), 100, self.metrics.clone(), &self.tasks);
-        let worker = Worker { journal, refused: refused.clone(), acks: self.acks.clone(), metrics: self.metrics.clone(), clock };
+        let news = News { journal, clock };
+        let worker = Worker { news, refused: refused.clone(), acks: self.acks.clone(), metrics: self.metrics.clone() };
         let (spool, publisher) = (self.spool.clone(), Arc::<Topic>::clone(&self.topic));
         let parts = Parts { spool, publisher, overtaken: self.overtaken.clone(), courtesy: Courtesy::none(), worker };
         let progress = Drainer::start(parts, &self.tasks).unwrap();

@@ -16,6 +16,7 @@ mod batch;
 mod courtesy;
 mod fresh;
 mod lane;
+pub(crate) mod news;
 mod progress;
 mod refused;
 mod worker;
@@ -35,6 +36,7 @@ use lane::{Beside, Bound, Lane, Outlets};
 
 pub(crate) use acks::Acks;
 pub(crate) use courtesy::Courtesy;
+pub(crate) use news::News;
 pub(crate) use progress::Progress;
 pub(crate) use refused::{Buried, Refused};
 pub(crate) use worker::Worker;

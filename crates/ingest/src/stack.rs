@@ -29,7 +29,7 @@ use crate::farewell::Connections;
 use crate::journal::Journal;
 use crate::metrics::{Metrics, Numbers};
 use crate::outage::Outage;
-use crate::publish::{Acks, Courtesy, Drainer, Parts as DrainerParts, Progress, Refused, Worker};
+use crate::publish::{Acks, Courtesy, Drainer, News, Parts as DrainerParts, Progress, Refused, Worker};
 use crate::quota::Quota;
 use crate::settings::{Durability, Settings};
 use crate::shared::Shared;
@@ -115,13 +115,14 @@ pub fn start(parts: Parts, listener: TcpListener, tasks: &Tasks) -> anyhow::Resu
         }
     });
     let acks = Acks::new(publisher.partitions(), settings.durability != Durability::Volume);
-    let worker = Worker { journal, refused: refused.clone(), acks: acks.clone(), metrics: metrics.clone(), clock: Arc::clone(&clock) };
+    let news = News { journal, clock: Arc::clone(&clock) };
+    let worker = Worker { news: news.clone(), refused: refused.clone(), acks: acks.clone(), metrics: metrics.clone() };
     let overtaken = Overtaken::default();
     let courtesy = if settings.durability == Durability::Volume { Courtesy::new(metrics.clone()) } else { Courtesy::none() };
     let drainer = DrainerParts { spool: spool.clone(), publisher: Arc::clone(&publisher), overtaken: overtaken.clone(), courtesy, worker };
     let progress = Drainer::start(drainer, &own).context("read how far the spool is published")?;
     spool::observe(&spool, &progress, &refused, (&metrics, &registry));
-    let straight = Straight::start(&publisher, &own);
+    let straight = Straight::start(&publisher, &news, &own);
     let (making, second, tasks_of_it) = (Arc::clone(&publisher), straight.clone(), own.clone());
     own.spawn("make the topic", OnFailure::Log, async move {
         topic::prepare(making, tasks_of_it.stopping()).await?;

@@ -6,6 +6,7 @@
 //! needs it has no time left to connect.
 //! A batch is tried until the last deadline of those who wait for it; who has stopped waiting is left out when it goes again.
 //! So a batch can land although nobody was told: the event is then on the topic twice, or once and refused, and is delivered once.
+//! What is on the topic is told as what the spool publishes: a look-up finds it, and its trace goes on.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -18,6 +19,9 @@ use events_proxy_core::envelope::Record;
 use events_proxy_core::partition;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::publish::News;
+use crate::publish::news;
 
 /// How many events may wait for one partition, and again as many make up its next batches. What is tried in halves is bounded by
 /// who waits for it: the requests that are admitted.
@@ -73,17 +77,17 @@ pub(crate) struct Straight {
 
 impl Straight {
     /// Starts a worker for each partition; what they publish does not queue behind what else is published.
-    pub(crate) fn start(publisher: &Arc<dyn Publisher>, tasks: &Tasks) -> Self {
+    pub(crate) fn start(publisher: &Arc<dyn Publisher>, news: &News, tasks: &Tasks) -> Self {
         let publisher = Arc::clone(publisher).aside();
         let mut queues = Vec::new();
         for partition in 0..publisher.partitions() {
             let (queue, mut waiting) = mpsc::channel(QUEUE);
-            let (publisher, stopping) = (Arc::clone(&publisher), tasks.stopping());
+            let (publisher, news, stopping) = (Arc::clone(&publisher), news.clone(), tasks.stopping());
             tasks.spawn("publish straight to a partition", OnFailure::StopProcess, async move {
                 // Cancel-safe: nobody who waits is answered with a 202 that was not earned.
                 tokio::select! {
                     () = stopping.cancelled() => Ok(()),
-                    result = work(partition, &*publisher, &mut waiting) => result,
+                    result = work(partition, (&*publisher, &news), &mut waiting) => result,
                 }
             });
             queues.push(queue);
@@ -129,7 +133,7 @@ enum Ending {
 }
 
 /// Publishes what comes, batch after batch. The halves of one that was refused go in turn with what has come since.
-async fn work(partition: u32, publisher: &dyn Publisher, waiting: &mut mpsc::Receiver<Going>) -> Result<(), Cause> {
+async fn work(partition: u32, way: (&dyn Publisher, &News), waiting: &mut mpsc::Receiver<Going>) -> Result<(), Cause> {
     let (mut fresh, mut halves) = (VecDeque::new(), Vec::new());
     loop {
         if fresh.is_empty() && halves.is_empty() {
@@ -143,7 +147,7 @@ async fn work(partition: u32, publisher: &dyn Publisher, waiting: &mut mpsc::Rec
         }
         fresh.retain(Going::is_awaited);
         let batch = fresh.drain(..fitting(&fresh)).collect();
-        match publish(partition, publisher, batch).await {
+        match publish(partition, way, batch).await {
             Ending::Over => {}
             Ending::Again(batch) => batch.into_iter().rev().for_each(|going| fresh.push_front(going)),
             Ending::Halves(both) => halves.extend(both),
@@ -153,7 +157,7 @@ async fn work(partition: u32, publisher: &dyn Publisher, waiting: &mut mpsc::Rec
             !half.is_empty()
         });
         let Some(half) = halves.pop() else { continue };
-        match publish(partition, publisher, half).await {
+        match publish(partition, way, half).await {
             Ending::Over => {}
             Ending::Again(half) => halves.push(half),
             Ending::Halves(both) => halves.extend(both),
@@ -170,12 +174,16 @@ async fn keep_open(partition: u32, publisher: &dyn Publisher) -> Infallible {
 }
 
 /// Publishes a batch, and waits for the topic until the batch's last deadline.
-async fn publish(partition: u32, publisher: &dyn Publisher, mut batch: Vec<Going>) -> Ending {
+async fn publish(partition: u32, (publisher, news): (&dyn Publisher, &News), mut batch: Vec<Going>) -> Ending {
     let Some(until) = batch.iter().map(|going| going.until).max() else { return Ending::Over };
     let records: Vec<Record> = batch.iter().map(|going| going.record.clone()).collect();
+    let _spans = news::spans(partition, &records);
     let Ok(answer) = timeout_at(until, publisher.publish(partition, &records)).await else { return Ending::Over };
     match answer {
-        Ok(_) => tell(batch, &Ok(())),
+        Ok(first) => {
+            tell(batch, &Ok(()));
+            news.note(partition, first, &records);
+        }
         Err(PublishError::Retry { .. }) => {
             sleep(PAUSE).await;
             return Ending::Again(batch);

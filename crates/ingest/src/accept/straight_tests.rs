@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use broker::Publisher;
 use chassis::lifecycle::Tasks;
+use chassis::metrics::Registry;
 use events_proxy_core::partition;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::Straight;
-use crate::fake::{Topic, envelope};
+use crate::fake::{Topic, deaf, envelope};
+use crate::metrics::Metrics;
 
 const DEADLINE: Duration = Duration::from_millis(400);
 
@@ -19,7 +21,7 @@ const DEADLINE: Duration = Duration::from_millis(400);
 fn way() -> (Arc<Topic>, Straight, Tasks) {
     let (topic, tasks) = (Arc::new(Topic::default()), Tasks::new());
     let publisher: Arc<dyn Publisher> = Arc::<Topic>::clone(&topic);
-    let straight = Straight::start(&publisher, &tasks);
+    let straight = Straight::start(&publisher, &deaf(&Metrics::new(&Registry::new())), &tasks);
     (topic, straight, tasks)
 }
 

@@ -35,6 +35,18 @@ async fn a_published_event_is_told_with_its_stages() {
 }
 
 #[tokio::test]
+async fn an_event_that_went_straight_to_the_topic_is_found_too() {
+    let ingest = Ingest::start(&[("ACCEPT_DURABILITY", "broker"), ("QUEUE_TYPE", "Kafka")]).await;
+    let token = ingest.token().await;
+    assert_eq!(ingest.send(&token, &event("straight")).await.status, 202);
+    let found = async || get(&ingest, &token, "/api/events/straight").await;
+    until("the journal knows the event", async || found().await.status == 200).await;
+    let answer = found().await;
+    assert_eq!(answer.body["state"], "published", "{}", answer.body);
+    assert!(answer.body["stages"]["publish"].is_string(), "{}", answer.body);
+}
+
+#[tokio::test]
 async fn another_source_sees_nothing_of_it() {
     let (ingest, _) = sent(&["mine"]).await;
     let other = ingest.session(OTHER_AUTH_ID).await;
