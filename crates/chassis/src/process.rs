@@ -122,7 +122,7 @@ async fn whole(common: Common, live: impl AsyncFnOnce(&Process) -> Result<(), Ca
             telemetry.spans().into_iter().for_each(|spans| process.registry.tell_spans(spans));
             process.run(live).await
         }
-        Err(unusable) => Err(unusable.into()),
+        Err(unusable) => Err(unusable),
     };
     telemetry.stop();
     ended

@@ -12,7 +12,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderValue};
 
 /// How many hops are looked at.
 const HOPS_MAX: usize = 32;
@@ -115,10 +115,11 @@ impl Proxies {
             ToldIn::XForwardedFor => ("x-forwarded-for", address),
             ToldIn::Forwarded => ("forwarded", forwarded_for),
         };
-        let lines: Vec<&str> = headers.get_all(name).filter_map(|line| line.to_str().ok()).collect();
-        for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')).take(HOPS_MAX) {
+        let lines: Vec<&[u8]> = headers.get_all(name).map(HeaderValue::as_bytes).collect();
+        for hop in lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b',')).take(HOPS_MAX) {
             // A hop that cannot be read was written by the one before it, which is then as far as we can see.
-            let Some(address) = of_hop(hop.trim()) else { return client };
+            let read = std::str::from_utf8(hop).ok().and_then(|hop| of_hop(hop.trim()));
+            let Some(address) = read else { return client };
             client = address;
             if !self.hold(client) {
                 return client;
@@ -191,6 +192,14 @@ mod tests {
         {
             assert_eq!(told(told_in, ("10.0.0.0/8", "10.0.0.1"), &[other]), "10.0.0.1", "{told_in:?}");
         }
+    }
+
+    #[test]
+    fn what_is_no_text_hides_no_hop_that_a_proxy_wrote_behind_it() {
+        let mut headers = HeaderMap::new();
+        headers.append(HeaderName::from_static("x-forwarded-for"), HeaderValue::from_bytes(b"\xff, 198.51.100.7").unwrap());
+        let proxies = "10.0.0.0/8".parse::<Proxies>().unwrap();
+        assert_eq!(proxies.client("10.0.0.1".parse().unwrap(), &headers).to_string(), "198.51.100.7");
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Graveyard {
                     self.pass(cursor, from).await;
                 }
                 Err(FetchError::Retry { cause, .. }) => {
-                    tracing::warn!(error = sentence(cause.as_ref()), "the log of refused events does not read; it is tried again");
+                    self.metrics.refused_unreadable(cause.as_ref());
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(error @ FetchError::OutOfRange { .. }) => return Err(error.into()),

@@ -3,7 +3,7 @@
 //! Labels come from closed sets. Nothing is logged per event above DEBUG, but what an event was refused for.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use chassis::metrics::{Histogram, Registry, Sources};
 use opentelemetry::KeyValue;
@@ -12,9 +12,11 @@ use opentelemetry::metrics::Counter;
 mod families;
 mod happenings;
 mod labels;
+mod seldom;
 
 pub use families::FAMILIES;
 pub(crate) use labels::{LogIn, Refreshed, SpoolFault, Waited, Way};
+use seldom::Seldom;
 
 /// The figures of ingest since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,8 +46,10 @@ struct Instruments {
     published: AtomicU64,
     /// Records of the spool that have an end: published, published before, or kept with the reason why not.
     ended: AtomicU64,
-    /// How many events in a row found no durable path, so that an outage does not fill the log.
-    pathless: AtomicU32,
+    /// Events that found no durable path: an outage does not fill the log.
+    pathless: Seldom,
+    /// Failures to store how far the spool is published, to drop its old files, and to read what the topic refused: the same.
+    unkept: [Seldom; 3],
     /// The label of each way, made once.
     ways: [[KeyValue; 1]; 3],
     /// 202 answers, by the path that took the event.
@@ -99,7 +103,8 @@ impl Metrics {
             refused: AtomicU64::new(0),
             published: AtomicU64::new(0),
             ended: AtomicU64::new(0),
-            pathless: AtomicU32::new(0),
+            pathless: Seldom::default(),
+            unkept: Default::default(),
             ways: Way::ALL.map(|way| [families::PATH.is(way.as_str())]),
             events_accepted: meter.counter("events.accepted"),
             accepted_late: meter.counter("accepted.late"),

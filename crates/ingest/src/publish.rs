@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use broker::Publisher;
 use broker::log::{Cursor, CursorError, Log};
-use chassis::lifecycle::{Cause, OnFailure, Tasks, sentence};
+use chassis::lifecycle::{Cause, OnFailure, Tasks};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::accept::Overtaken;
@@ -179,12 +179,12 @@ impl Drainer {
         }
         // Not being able to store it costs repeats after a restart, never an event: carried on.
         if let Err(error) = self.cursor.advance(position).await {
-            tracing::warn!(error = sentence(&error), "cannot store how far the spool is published; it is tried again");
+            self.metrics.progress_unkept("how far the spool is published", &error);
             return;
         }
         let spool = self.lane.spool().clone();
         if let Err(error) = spool.trim(position).await {
-            tracing::warn!(error = sentence(&error), "cannot remove old files of the spool; it is tried again");
+            self.metrics.files_unremoved(&error);
         }
     }
 }

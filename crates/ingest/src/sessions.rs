@@ -99,11 +99,11 @@ pub(crate) async fn create(request: HttpRequest, payload: web::Payload, shared: 
 async fn log_in(request: &HttpRequest, payload: web::Payload, shared: &Shared) -> Result<HttpResponse, Reject> {
     let address = admit(request, shared).inspect_err(|_| shared.metrics.logged_in(LogIn::TooMany))?;
     let credentials: Credentials = json(request, payload, shared).await?;
-    shared.lock_out.begin(&credentials.auth_id, address).map_err(|wait| {
+    shared.lock_out.begin(&credentials.auth_id, network(address)).map_err(|wait| {
         shared.metrics.logged_in(LogIn::LockedOut);
         Reject::TooMany(wait)
     })?;
-    let mut trying = Trying { shared, account: &credentials.auth_id, address, ended: LogIn::GivenUp };
+    let mut trying = Trying { shared, account: &credentials.auth_id, network: network(address), ended: LogIn::GivenUp };
     let log_in = shared.sessions.log_in(&credentials.auth_id, &credentials.secret, address, shared.clock.now()).await;
     trying.ended = match &log_in {
         Ok(_) => LogIn::Opened,
@@ -130,7 +130,7 @@ struct Trying<'a> {
     /// Whose try.
     account: &'a str,
     /// From where.
-    address: IpAddr,
+    network: IpAddr,
     /// How it ended.
     ended: LogIn,
 }
@@ -142,7 +142,7 @@ impl Drop for Trying<'_> {
             LogIn::Refused => Ending::Failed,
             LogIn::LockedOut | LogIn::TooMany | LogIn::Busy | LogIn::Unavailable | LogIn::GivenUp => Ending::NotJudged,
         };
-        self.shared.lock_out.end(self.account, self.address, ending);
+        self.shared.lock_out.end(self.account, self.network, ending);
         self.shared.metrics.logged_in(self.ended);
     }
 }

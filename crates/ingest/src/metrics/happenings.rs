@@ -30,9 +30,6 @@ impl Metrics {
         if budget.is_over() {
             self.0.accepted_late.add(1, &[]);
         }
-        if self.0.pathless.load(Ordering::Relaxed) > 0 {
-            self.0.pathless.store(0, Ordering::Relaxed);
-        }
     }
 
     /// A soft wait for the topic is over.
@@ -79,9 +76,29 @@ impl Metrics {
 
     /// No way that would do took an event; its source is told so.
     pub(crate) fn no_durable_path(&self, error: &dyn Error) {
-        let events = self.0.pathless.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        if events.is_power_of_two() {
+        if let Some(events) = self.0.pathless.happened() {
             tracing::error!(code = "no_durable_path", events, error = sentence(error), "events are refused: no durable path takes them");
+        }
+    }
+
+    /// How far the spool, or its fresh events, are published was not stored: repeats after a restart, and no event lost.
+    pub(crate) fn progress_unkept(&self, what: &str, error: &dyn Error) {
+        if let Some(times) = self.0.unkept[0].happened() {
+            tracing::warn!(times, error = sentence(error), "cannot store {what}; it is tried again");
+        }
+    }
+
+    /// Old files of the spool stay.
+    pub(crate) fn files_unremoved(&self, error: &dyn Error) {
+        if let Some(times) = self.0.unkept[1].happened() {
+            tracing::warn!(times, error = sentence(error), "cannot remove old files of the spool; it is tried again");
+        }
+    }
+
+    /// What the topic refused does not read.
+    pub(crate) fn refused_unreadable(&self, error: &dyn Error) {
+        if let Some(times) = self.0.unkept[2].happened() {
+            tracing::warn!(times, error = sentence(error), "the log of refused events does not read; it is tried again");
         }
     }
 
