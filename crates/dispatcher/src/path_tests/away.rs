@@ -136,7 +136,7 @@ async fn events_that_always_fail_die_and_hold_up_no_other() {
             End::Dead { reason: DeadReason::AttemptsExhausted, .. } if is_poison(settled.event_id.as_str()) => {
                 assert!(dead.insert(settled.event_id));
             }
-            other => panic!("{}: {other:?}", settled.event_id.as_str()),
+            other @ (End::Dead { .. } | End::Parked { .. }) => panic!("{}: {other:?}", settled.event_id.as_str()),
         }
         if delivered == 9_500 {
             all = Some((began.elapsed(), pace.slots.load(Ordering::Relaxed)));
