@@ -1,6 +1,6 @@
 //! Laws of the journal.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use events_proxy_core::{DeadReason, EventId, Moment, SourceId, State};
 use storage::{Counts, Cursor, End, JournalRow, Options, PAGE_ROWS_MAX, Page, PublishedRow, Query, Search, Settled, Store};
@@ -196,9 +196,14 @@ pub(crate) async fn text_with_a_nul_is_kept_without_it(ground: &Ground) {
     assert!(ground.store.settled_among(std::slice::from_ref(&key)).await.unwrap().contains(&key), "asked for as it was told");
 }
 
+/// The time of the machine, by which the database makes days and lets them go.
+#[expect(clippy::disallowed_methods, reason = "the database has its own clock")]
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
+}
+
 pub(crate) async fn days_that_are_over_go_and_later_ones_stay(ground: &Ground) {
-    #[expect(clippy::disallowed_methods, reason = "the database lets days go by its own clock")]
-    let today = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 86_400;
+    let today = now().as_secs() / 86_400;
     let days_ago = |days: u64| Moment::from_micros(i64::try_from((today - days) * 86_400_000_000 + 7).unwrap());
     let events = [("now", 0), ("kept", 2), ("over", 3), ("long over", 400)];
     let rows = events.map(|(event, days)| PublishedRow { received_at: days_ago(days), ..published(event, 1) });
@@ -258,7 +263,7 @@ pub(crate) async fn news_of_publication_alone_is_committed_without_an_fsync(grou
 pub(crate) async fn names_of_any_length_are_written_and_found(ground: &Ground) {
     // The tables of days are what has the indexes.
     ground.store.keep_journal(1).await.unwrap();
-    let now = Moment::from_micros(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros()).unwrap());
+    let now = Moment::from_micros(i64::try_from(now().as_micros()).unwrap());
     // A thousand letters of four bytes each, which no database makes much shorter.
     let letter = |at: u32, seed: u32| char::from_u32(0x2_0000 + (at.wrapping_mul(2_654_435_761) ^ seed) % 40_000).unwrap();
     let name = |seed| (0..1_000).map(|at| letter(at, seed)).collect::<String>();
