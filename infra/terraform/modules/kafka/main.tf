@@ -20,12 +20,13 @@ resource "aws_msk_configuration" "this" {
   name           = "${var.name}-${replace(var.kafka_version, ".", "-")}"
   kafka_versions = [var.kafka_version]
 
-  # A record that is acknowledged survives the loss of a zone; a replica that lags never becomes leader; no topic appears by a slip; whom no
-  # ACL names is refused.
+  # A record that is acknowledged survives the loss of a zone; a replica that lags never becomes leader; a pod's clock decides nothing about
+  # retention; no topic appears by a slip; whom no ACL names is refused.
   server_properties = <<-PROPERTIES
     default.replication.factor=3
     min.insync.replicas=2
     unclean.leader.election.enable=false
+    log.message.timestamp.type=LogAppendTime
     auto.create.topics.enable=false
     log.retention.hours=${var.retention_hours}
     allow.everyone.if.no.acl.found=${!var.acls_required}

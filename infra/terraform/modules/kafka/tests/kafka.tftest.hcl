@@ -27,6 +27,10 @@ run "a_record_is_on_two_of_three_brokers" {
     error_message = "a replica that lags never leads"
   }
   assert {
+    condition     = strcontains(aws_msk_configuration.this.server_properties, "log.message.timestamp.type=LogAppendTime")
+    error_message = "retention goes by the brokers' clocks"
+  }
+  assert {
     condition     = aws_msk_cluster.this.encryption_info[0].encryption_in_transit[0].client_broker == "TLS" && !aws_msk_cluster.this.client_authentication[0].unauthenticated
     error_message = "TLS, and nobody without a password"
   }
