@@ -6,7 +6,7 @@ use std::time::Duration;
 use dispatcher::pace::{Alone, Pace, limit};
 use tokio::task::JoinSet;
 
-use crate::load::{Backlog, Network, Seen, send};
+use crate::load::{Backlog, Network, Seen, judge, send};
 use crate::{ground, machine};
 
 /// A backlog on a limit of its own.
@@ -21,8 +21,8 @@ async fn a_backlog_uses_the_limit_and_never_more_from_one_in_three_seconds_to_fi
     let _turn = machine::turn().await;
     let network = Network { jitter: Duration::from_millis(5), ..Network::default() };
     for (requests, millis, seconds) in [(1, 3_000, 16), (10, 1_000, 6), (300, 1_000, 5), (5_000, 1_000, 5)] {
-        let seen = backlog(requests, Duration::from_millis(millis), Duration::from_secs(seconds), network).await;
-        seen.judge(requests, &format!("{requests} in {millis} ms"));
+        let (interval, time) = (Duration::from_millis(millis), Duration::from_secs(seconds));
+        judge(requests, &format!("{requests} in {millis} ms"), async || backlog(requests, interval, time, network).await).await;
     }
 }
 
@@ -30,8 +30,8 @@ async fn a_backlog_uses_the_limit_and_never_more_from_one_in_three_seconds_to_fi
 async fn a_target_that_is_slow_now_and_then_costs_little_and_breaks_nothing() {
     let _turn = machine::turn().await;
     let network = Network { jitter: Duration::from_millis(5), one_in: Some(100), delay: Duration::from_millis(60) };
-    let seen = backlog(200, Duration::from_secs(1), Duration::from_secs(6), network).await;
-    seen.judge(200, "one call in a hundred is late by 60 ms");
+    let sent = async || backlog(200, Duration::from_secs(1), Duration::from_secs(6), network).await;
+    judge(200, "one call in a hundred is late by 60 ms", sent).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use crate::ground::{self, Schema, TARGET};
-use crate::load::{Backlog, Network, Seen, send};
+use crate::load::{Backlog, Network, Seen, judge, send};
 use crate::machine;
 
 /// The paces of so many processes on one database.
@@ -36,8 +36,8 @@ async fn backlogs(requests: u32, millis: u64, seconds: u64) {
     let network = Network { jitter: Duration::from_millis(4), ..Network::default() };
     for processes in [1, 2, 4] {
         let load = Backlog { attempts: 256 / processes, time: Duration::from_secs(seconds), network };
-        let seen = backlog(requests, Duration::from_millis(millis), processes, load).await;
-        seen.judge(requests, &format!("{requests} in {millis} ms, {processes} processes"));
+        let sent = async || backlog(requests, Duration::from_millis(millis), processes, load).await;
+        judge(requests, &format!("{requests} in {millis} ms, {processes} processes"), sent).await;
     }
 }
 
