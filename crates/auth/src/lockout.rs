@@ -5,7 +5,7 @@
 //! failures of one account from everywhere    1 … max × 10 │ then the same, for addresses that never got in
 //! ```
 //! An account that does not exist is treated as every other, so nothing here tells whether it does. An address from which
-//! the account got in lately is not shut out by what others try. What is remembered is bounded.
+//! the account got in within a day is not shut out by what others try. What is remembered is bounded.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -17,8 +17,10 @@ use tokio::time::Instant;
 
 /// How many accounts and pairs are remembered; beyond it those that nobody waits for are forgotten.
 const REMEMBERED_MAX: usize = 100_000;
-/// How long failures and successes count.
+/// How long failures count.
 const COUNTS_FOR: Duration = Duration::from_secs(3_600);
+/// How long it counts that an account got in: a source that refreshes its session logs in again after days, when something failed.
+const GOT_IN_FOR: Duration = Duration::from_secs(86_400);
 /// The first wait.
 const FIRST: Duration = Duration::from_secs(1);
 /// How many times more failures an account may have from everywhere than from one address.
@@ -53,8 +55,15 @@ struct Tried {
     until: Instant,
     /// When a try ended last.
     last: Instant,
-    /// Whether one got in.
-    got_in: bool,
+    /// When one got in last.
+    got_in: Option<Instant>,
+}
+
+impl Tried {
+    /// Whether one got in not too long ago.
+    fn got_in(&self, now: Instant) -> bool {
+        self.got_in.is_some_and(|at| now.duration_since(at) < GOT_IN_FOR)
+    }
 }
 
 /// How a try ended.
@@ -75,32 +84,32 @@ impl LockOut {
         Self { failures_max, longest, hasher: RandomState::new(), tried: Mutex::default() }
     }
 
-    /// Begins a try. One that began must [end](Self::end).
+    /// Begins a try, and tells whether the account got in from there lately. One that began must [end](Self::end).
     ///
     /// # Errors
     /// It is too early; how long to wait.
-    pub fn begin(&self, account: &str, address: IpAddr) -> Result<(), Duration> {
+    pub fn begin(&self, account: &str, address: IpAddr) -> Result<bool, Duration> {
         let (now, [pair, all]) = (Instant::now(), self.keys(account, address));
         let mut tried = self.tried();
         forget(&mut tried, now);
         let known = |key: &Key| tried.get(key).filter(|known| now.duration_since(known.last) < COUNTS_FOR).copied();
         let (of_pair, of_all) = (known(&pair), known(&all));
         let shut = |known: Option<Tried>| known.map_or(Duration::ZERO, |known| known.until.saturating_duration_since(now));
-        let got_in = of_pair.is_some_and(|known| known.got_in);
+        let got_in = tried.get(&pair).is_some_and(|known| known.got_in(now));
         let wait = shut(of_pair).max(if got_in { Duration::ZERO } else { shut(of_all) });
         if !wait.is_zero() {
             return Err(wait);
         }
-        let fresh = Tried { failures: 0, judged: 0, until: now, last: now, got_in: false };
+        let fresh = Tried { failures: 0, judged: 0, until: now, last: now, got_in: None };
         let entry = tried.entry(pair).or_insert(fresh);
         if of_pair.is_none() {
-            *entry = Tried { judged: entry.judged, ..fresh };
+            *entry = Tried { judged: entry.judged, got_in: entry.got_in, ..fresh };
         }
         if entry.judged >= AT_ONCE {
             return Err(FIRST);
         }
         entry.judged += 1;
-        Ok(())
+        Ok(got_in)
     }
 
     /// Ends a try.
@@ -110,13 +119,13 @@ impl LockOut {
         if let Some(known) = tried.get_mut(&pair) {
             known.judged = known.judged.saturating_sub(1);
             match ending {
-                Ending::GotIn => (known.failures, known.got_in, known.until, known.last) = (0, true, now, now),
+                Ending::GotIn => (known.failures, known.got_in, known.until, known.last) = (0, Some(now), now, now),
                 Ending::Failed => self.count(known, self.failures_max, now),
                 Ending::NotJudged => {}
             }
         }
         if ending == Ending::Failed {
-            let fresh = Tried { failures: 0, judged: 0, until: now, last: now, got_in: false };
+            let fresh = Tried { failures: 0, judged: 0, until: now, last: now, got_in: None };
             let known = tried.entry(all).or_insert(fresh);
             self.count(known, self.failures_max.saturating_mul(EVERYWHERE), now);
         }
@@ -152,7 +161,7 @@ fn forget(tried: &mut HashMap<Key, Tried>, now: Instant) {
     if tried.len() < REMEMBERED_MAX {
         return;
     }
-    tried.retain(|_, known| known.judged > 0 || now.duration_since(known.last) < COUNTS_FOR);
+    tried.retain(|_, known| known.judged > 0 || now.duration_since(known.last) < COUNTS_FOR || known.got_in(now));
     if tried.len() >= REMEMBERED_MAX {
         tried.retain(|_, known| known.judged > 0 || known.until > now);
     }
@@ -166,7 +175,7 @@ mod tests {
     use std::net::IpAddr;
     use std::time::Duration;
 
-    use super::{AT_ONCE, COUNTS_FOR, Ending, LockOut};
+    use super::{AT_ONCE, COUNTS_FOR, Ending, GOT_IN_FOR, LockOut};
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
@@ -221,7 +230,18 @@ mod tests {
             fail(&lock_out, "shop", other(last));
         }
         assert!(lock_out.begin("shop", other(99)).is_err());
-        assert!(lock_out.begin("shop", HERE).is_ok());
+        assert_eq!(lock_out.begin("shop", HERE), Ok(true));
+        lock_out.end("shop", HERE, Ending::NotJudged);
+        // Hours of refreshes later.
+        tokio::time::advance(GOT_IN_FOR - Duration::from_secs(60)).await;
+        for last in 0..20 {
+            fail(&lock_out, "shop", other(last));
+        }
+        assert!(lock_out.begin("shop", other(99)).is_err());
+        assert_eq!(lock_out.begin("shop", HERE), Ok(true));
+        lock_out.end("shop", HERE, Ending::NotJudged);
+        tokio::time::advance(Duration::from_secs(120)).await;
+        assert_eq!(lock_out.begin("shop", HERE), Ok(false));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,8 @@
 //! Secrets of accounts: hashed by bcrypt, off the event loop, a few at a time.
 //!
 //! ```text
-//! caller ──▶ line (waiting + parallel places, else Busy at once) ──▶ slots (parallel, 200 ms) ──▶ a thread that steps back
+//! stranger ──▶ line (waiting + parallel places, else Busy at once) ──▶ one at a time ──▶┐
+//! who got in before ──▶ a line of its own, as long ────────────────────────────────────▶┴▶ slots (parallel, 200 ms) ──▶ a thread that steps back
 //! ```
 //! Every check computes one bcrypt, whatever it is asked: an unknown account, a secret that cannot be right and a
 //! stored hash that cannot be read take as long as a wrong secret. A caller that goes away leaves the line; a bcrypt
@@ -92,6 +93,10 @@ pub fn judge_hash(hash: &str) -> Result<u32, UnfitHash> {
 pub struct Passwords {
     /// A place for each caller, computing or waiting.
     line: Arc<Semaphore>,
+    /// The same for those who got in before.
+    known: Arc<Semaphore>,
+    /// Lets one caller of the line at a time wait for a slot; none for those who got in before.
+    gate: Option<Arc<Semaphore>>,
     /// A slot for each bcrypt that is computed.
     slots: Arc<Semaphore>,
     /// The cost of new hashes.
@@ -111,7 +116,15 @@ impl Passwords {
         let places = parallel.saturating_add(waiting).min(Semaphore::MAX_PERMITS);
         let cost = cost.clamp(COST_MIN, COST_MAX);
         let dummy = Arc::from(format!("$2b${cost:02}${DUMMY_TAIL}"));
-        Self { line: Arc::new(Semaphore::new(places)), slots: Arc::new(Semaphore::new(parallel)), cost, dummy }
+        let [line, known] = [places; 2].map(|places| Arc::new(Semaphore::new(places)));
+        let (gate, slots) = (Some(Arc::new(Semaphore::new(1))), Arc::new(Semaphore::new(parallel)));
+        Self { line, known, gate, slots, cost, dummy }
+    }
+
+    /// The same for whoever got in before: one caller that did not is before it at most, however many of them wait.
+    #[must_use]
+    pub fn for_known(&self) -> Self {
+        Self { line: Arc::clone(&self.known), gate: None, ..self.clone() }
     }
 
     /// Hashes a secret, as an account stores it.
@@ -141,7 +154,13 @@ impl Passwords {
     /// Runs one bcrypt on a thread of its own when it is its turn.
     async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
         let place = Arc::clone(&self.line).try_acquire_owned().map_err(|_| Busy)?;
-        let turn = timeout(TURN_MAX, Arc::clone(&self.slots).acquire_owned());
+        let turn = timeout(TURN_MAX, async {
+            let _first = match &self.gate {
+                Some(gate) => Some(gate.acquire().await?),
+                None => None,
+            };
+            Arc::clone(&self.slots).acquire_owned().await
+        });
         let slot = turn.await.map_err(|_| Busy)?.map_err(|_| Busy)?;
         let (told, computed) = oneshot::channel();
         // Not one of the runtime's threads: those serve others too, and who has stepped back cannot step forward again.

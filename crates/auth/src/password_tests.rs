@@ -182,6 +182,28 @@ async fn a_slot_rests_as_long_as_its_work_waited_and_no_longer_than_others_wait_
 }
 
 #[tokio::test]
+async fn who_got_in_before_waits_for_one_stranger_at_most() {
+    let passwords = Passwords::new(1, 64, COST_MIN);
+    let (open, gate) = sync_channel::<()>(0);
+    assert!(timeout(Duration::from_millis(10), passwords.compute(move || gate.recv().is_ok())).await.is_err());
+    let (told, mut ended) = tokio::sync::mpsc::channel(65);
+    let mut waiting = tokio::task::JoinSet::new();
+    for number in 0..64 {
+        let (passwords, told) = (passwords.clone(), told.clone());
+        waiting.spawn(async move { told.send((number, passwords.check(&secret(SECRET), None).await)).await.unwrap() });
+    }
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(passwords.check(&secret(SECRET), None).await, Err(Busy), "the line is full");
+    let known = passwords.for_known();
+    waiting.spawn(async move { told.send((99, known.check(&secret(SECRET), None).await)).await.unwrap() });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    open.send(()).unwrap();
+    let first = [ended.recv().await.unwrap(), ended.recv().await.unwrap()];
+    assert!(first.contains(&(99, Ok(false))), "{first:?}");
+    waiting.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_caller_that_goes_away_leaves_the_line_but_its_work_keeps_its_slot() {
     let passwords = Passwords::new(1, 1, COST_MIN);
     let (open, gate) = sync_channel::<()>(0);

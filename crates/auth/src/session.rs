@@ -102,14 +102,21 @@ impl Sessions {
         Self { memory, passwords, keys, refresh_lifetime }
     }
 
-    /// Begins a session for the account of that id and secret, bound to the caller's address.
+    /// Begins a session for the account of that id and secret, bound to the caller's address. Where the account got in from there
+    /// lately (`known`) strangers do not hold it up.
     ///
     /// # Errors
     /// [`LogInError`].
-    pub async fn log_in(&self, auth_id: &str, secret: &SecretString, ip: IpAddr, now: Moment) -> Result<Session, LogInError> {
+    pub async fn log_in(
+        &self,
+        (auth_id, secret): (&str, &SecretString),
+        (ip, known): (IpAddr, bool),
+        now: Moment,
+    ) -> Result<Session, LogInError> {
         let account = self.account(auth_id).await.map_err(LogInError::Unavailable)?;
         let hash = account.as_ref().map(|account| account.secret_hash.as_str());
-        let matches = self.passwords.check(secret, hash).await.map_err(|_busy| LogInError::Busy)?;
+        let passwords = if known { self.passwords.for_known() } else { self.passwords.clone() };
+        let matches = passwords.check(secret, hash).await.map_err(|_busy| LogInError::Busy)?;
         let Some(account) = account.filter(|_| matches) else { return Err(LogInError::Refused) };
 
         let holder = Holder { session_id: Uuid::new_v4().to_string(), account_id: account.id, started_at: now };

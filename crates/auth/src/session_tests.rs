@@ -46,7 +46,7 @@ impl Setup {
     }
 
     async fn try_log_in(&self, auth_id: &str, secret: &str) -> Result<Session, LogInError> {
-        self.sessions.log_in(auth_id, &SecretString::from(secret), ip(HOME), at(0)).await
+        self.sessions.log_in((auth_id, &SecretString::from(secret)), (ip(HOME), false), at(0)).await
     }
 
     async fn refresh(&self, session: &Session, from: &str, seconds: i64) -> Result<Session, RefreshError> {

@@ -99,12 +99,13 @@ pub(crate) async fn create(request: HttpRequest, payload: web::Payload, shared: 
 async fn log_in(request: &HttpRequest, payload: web::Payload, shared: &Shared) -> Result<HttpResponse, Reject> {
     let address = admit(request, shared).inspect_err(|_| shared.metrics.logged_in(LogIn::TooMany))?;
     let credentials: Credentials = json(request, payload, shared).await?;
-    shared.lock_out.begin(&credentials.auth_id, network(address)).map_err(|wait| {
+    let known = shared.lock_out.begin(&credentials.auth_id, network(address)).map_err(|wait| {
         shared.metrics.logged_in(LogIn::LockedOut);
         Reject::TooMany(wait)
     })?;
     let mut trying = Trying { shared, account: &credentials.auth_id, network: network(address), ended: LogIn::GivenUp };
-    let log_in = shared.sessions.log_in(&credentials.auth_id, &credentials.secret, address, shared.clock.now()).await;
+    let claimed = (credentials.auth_id.as_str(), &credentials.secret);
+    let log_in = shared.sessions.log_in(claimed, (address, known), shared.clock.now()).await;
     trying.ended = match &log_in {
         Ok(_) => LogIn::Opened,
         Err(LogInError::Refused) => LogIn::Refused,
