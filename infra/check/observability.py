@@ -82,6 +82,8 @@ def alerts(names: dict[str, Labels]) -> None:
     for rule in rules:
         name = rule["alert"]
         judge(name, rule["expr"], names)
+        for bare in re.findall(rf"\b(?:{'|'.join(names)})\b(?!\{{)", re.sub(r'"[^"]*"', "", rule["expr"])):
+            mistakes.append(f"{name}: {bare} needs braces, `{bare}{{}}`: the chart puts its namespace there")
         if rule["labels"]["severity"] not in ("critical", "warning"):
             mistakes.append(f"{name}: severity must be critical or warning")
         if rule["annotations"].get("runbook") != f"docs/operations/runbook/{name}.md":
