@@ -18,9 +18,9 @@ TESTS = ROOT / "infra/observability/alerts_test.yaml"
 DASHBOARDS = ROOT / "infra/observability/dashboards"
 RUNBOOK = ROOT / "docs/operations/runbook"
 REFERENCE = ROOT / "docs/reference/metrics.md"
-OTHERS = ("up", "kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes")
-# What Prometheus adds to whatever it scrapes in a cluster, and what kubelet tells.
-ADDED = {"job", "instance", "namespace", "pod", "persistentvolumeclaim"}
+OTHERS = ("up",)
+# What Prometheus adds to whatever it scrapes in a cluster.
+ADDED = {"job", "instance", "namespace", "pod"}
 STANDS_FOR = {"$__rate_interval": "5m", "$__interval": "1m", "$__range": "1h"}
 
 mistakes: list[str] = []
