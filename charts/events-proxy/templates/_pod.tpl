@@ -55,16 +55,19 @@ tolerations:
 {{- define "events-proxy.podSpec" -}}
 {{- $own := get .root.Values .component -}}
 {{ include "events-proxy.podBase" (dict "root" .root "account" (include "events-proxy.serviceAccount" .root) "own" $own) }}
+# A node that takes no pods, as one of a zone that is lost, counts for no zone: the others may then take its share.
 topologySpreadConstraints:
   - maxSkew: 1
     topologyKey: topology.kubernetes.io/zone
     whenUnsatisfiable: {{ $own.zoneSpread }}
+    nodeTaintsPolicy: Honor
     labelSelector:
       matchLabels:
         {{- include "events-proxy.selector" . | nindent 8 }}
   - maxSkew: 1
     topologyKey: kubernetes.io/hostname
     whenUnsatisfiable: ScheduleAnyway
+    nodeTaintsPolicy: Honor
     labelSelector:
       matchLabels:
         {{- include "events-proxy.selector" . | nindent 8 }}
