@@ -103,8 +103,8 @@ What the schema cannot see: pairs of values that are each fine and together lose
 {{- if and $values.ingress.enabled (not $values.ingress.host) }}
 {{- $wrong = append $wrong "ingress.host: must be set" }}
 {{- end }}
-{{- if and $values.ingress.enabled $production (not $values.ingress.tlsSecretName) }}
-{{- $wrong = append $wrong "ingress.tlsSecretName: must be set in production; sources send secrets and tokens" }}
+{{- if and $values.ingress.enabled $production (not (include "events-proxy.ingressTls" .)) }}
+{{- $wrong = append $wrong "ingress.tlsSecretName: must be set in production, or the annotation alb.ingress.kubernetes.io/certificate-arn; sources send secrets and tokens" }}
 {{- end }}
 {{- if and $values.gateway.enabled (not $values.gateway.parentRefs) }}
 {{- $wrong = append $wrong "gateway.parentRefs: must name the Gateway to attach to" }}

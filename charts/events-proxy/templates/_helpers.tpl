@@ -38,6 +38,11 @@ helm.sh/hook-weight: {{ . | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end }}
 
+{{/* Says something where the Ingress ends TLS: by a Secret, or by a certificate that AWS keeps. */}}
+{{- define "events-proxy.ingressTls" -}}
+{{- if or .Values.ingress.tlsSecretName (get .Values.ingress.annotations "alb.ingress.kubernetes.io/certificate-arn") }}yes{{ end }}
+{{- end }}
+
 {{/* The image of a workload: dict root, component. */}}
 {{- define "events-proxy.image" -}}
 {{ .root.Values.image.registry }}/{{ .component }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}
