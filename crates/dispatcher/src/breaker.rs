@@ -9,11 +9,14 @@
 //!    └─────────a call works─────────┴──────────────────────────────────────┴──probe─────────────────────────────┘
 //! ```
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_retry::strategy::jitter;
+
+use crate::waiting::Waiting;
 
 /// Failures in a row, over all events, from which on it doubts.
 const FAILURES: u32 = 5;
@@ -37,7 +40,12 @@ pub(crate) enum Pass {
 
 /// Whether the target is there.
 #[derive(Debug, Default)]
-pub(crate) struct Breaker(Mutex<State>);
+pub(crate) struct Breaker {
+    /// What it knows.
+    state: Mutex<State>,
+    /// How many wait until they may pass.
+    waiting: AtomicUsize,
+}
 
 /// What it knows.
 #[derive(Debug, Default)]
@@ -46,8 +54,6 @@ struct State {
     failures: u32,
     /// When something worked last.
     worked: Option<Instant>,
-    /// How many wait until they may pass.
-    waiting: usize,
     /// Set while it is open: when the next probe may go.
     open: Option<Open>,
 }
@@ -64,7 +70,7 @@ struct Open {
 impl Breaker {
     /// Waits until an attempt may be made, and tells which kind it is.
     pub(crate) async fn pass(&self) -> Pass {
-        let _waiting = Waiting::begin(self);
+        let _waiting = Waiting::new(&self.waiting);
         loop {
             let wait = {
                 let mut state = self.state();
@@ -101,15 +107,14 @@ impl Breaker {
 
     /// Says whether it is open and nobody is there to make the next probe.
     pub(crate) fn lacks_probe(&self) -> bool {
-        let state = self.state();
-        state.open.is_some() && state.waiting == 0
+        self.is_open() && self.waiting.load(Ordering::SeqCst) == 0
     }
 
     /// The target answered something that it can only answer when it works.
     pub(crate) fn works(&self) {
         let mut state = self.state();
         let was_open = state.open.is_some();
-        *state = State { worked: Some(Instant::now()), waiting: state.waiting, ..State::default() };
+        *state = State { worked: Some(Instant::now()), ..State::default() };
         drop(state);
         if was_open {
             tracing::info!("the target works again; deliveries go on");
@@ -140,25 +145,7 @@ impl Breaker {
 
     /// Takes the lock, which is never held over a wait.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Counts whoever waits, for as long as it waits.
-#[derive(Debug)]
-struct Waiting<'a>(&'a Breaker);
-
-impl<'a> Waiting<'a> {
-    /// One more waits.
-    fn begin(breaker: &'a Breaker) -> Self {
-        breaker.state().waiting += 1;
-        Self(breaker)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.state().waiting -= 1;
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

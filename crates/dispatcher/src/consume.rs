@@ -108,11 +108,7 @@ impl Consumer {
     pub(crate) async fn consume(self, from: u64) -> Result<(), Cause> {
         let mut events = JoinSet::new();
         let mut lanes = Lanes::new(self.order);
-        let read = async {
-            self.ask_end().await?;
-            self.read(from, &mut lanes, &mut events).await
-        };
-        let read = read.await;
+        let read = self.read(from, &mut lanes, &mut events).await;
         self.readable.left(self.ledger.partition);
         let ended = match read {
             Err(Stop::Broken(error)) => Err(error),
@@ -148,6 +144,7 @@ impl Consumer {
 
     /// Reads on and on, until the partition is left or a task breaks.
     async fn read(&self, mut from: u64, lanes: &mut Lanes, events: &mut JoinSet<()>) -> Result<(), Stop> {
+        self.ask_end().await?;
         let mut pause = PAUSE.0;
         loop {
             while let Some(ended) = events.try_join_next() {

@@ -15,6 +15,7 @@ pub mod pace;
 pub mod deliver;
 pub mod classify;
 mod breaker;
+mod waiting;
 mod settle;
 mod park;
 mod replay;

@@ -1,6 +1,5 @@
 //! A whole dispatcher on a topic in memory and SQLite, against a simulated target: what only shows when all stages work together.
 
-use std::collections::HashMap;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use events_proxy_core::envelope::Record;
 use events_proxy_core::{DeadReason, Envelope, Event, EventId, SourceId, State, TraceContext};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use simulators::target::{Failure, Options, Outcome, Target};
+use simulators::target::{Options, Target};
 use storage::{Beat, Member, Store};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -282,41 +281,6 @@ async fn an_operator_is_told_that_the_storage_does_not_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_an_order_a_source_s_events_end_one_after_the_other_whatever_fails() {
-    let failing = Options { failure_share: 0.4, failures: vec![Failure::ServerError], ..Options::default() };
-    let ground = Ground::new(failing).await;
-    for lot in 0..10 {
-        ground.publish("shop", lot * 4..lot * 4 + 4).await;
-        ground.publish("bank", lot * 4..lot * 4 + 4).await;
-    }
-    let (running, _) = ground.start("one", Order::Source);
-    until("everything is settled", async || running.committed().get(&0) == Some(&80)).await;
-    let mut ended: HashMap<String, Vec<usize>> = HashMap::new();
-    for arrival in ground.target.arrivals().iter().filter(|arrival| arrival.outcome == Outcome::Processed) {
-        let (source, number) = arrival.id.as_deref().unwrap().split_once('-').unwrap();
-        ended.entry(source.to_owned()).or_default().push(number.parse().unwrap());
-    }
-    let in_order: Vec<usize> = (0..40).collect();
-    assert_eq!(ended, [("shop".to_owned(), in_order.clone()), ("bank".to_owned(), in_order)].into());
-    assert!(ground.target.numbers().failed > 10, "nothing failed, so nothing was shown");
-    running.stop(Duration::from_secs(5)).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn with_an_order_a_source_that_waits_takes_no_place_from_others() {
-    let ground = Ground::new(Options { latency: MILLI * 200, ..Options::default() }).await;
-    ground.publish("shop", 0..20).await;
-    ground.publish("bank", 0..1).await;
-    let mut parts = ground.parts("one", Order::Source);
-    parts.settings.in_flight_max = 2;
-    let running = start(parts, &Tasks::new()).unwrap().0;
-    let of = |source: &str| ground.target.arrivals().iter().filter(|arrival| arrival.id.as_deref().unwrap().starts_with(source)).count();
-    until("the other source's event is sent", async || of("bank") == 1).await;
-    assert!(of("shop") < 5, "it was held up by {} events", of("shop"));
-    running.stop(Duration::from_secs(5)).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn the_backlog_is_known_also_while_nothing_is_read() {
     let ground = Ground::new(Options { latency: Duration::from_secs(300), ..Options::default() }).await;
     ground.publish("shop", 0..3).await;
@@ -402,6 +366,8 @@ async fn one_whose_epoch_is_over_writes_nothing_more_and_comes_back_under_a_new_
     running.stop(Duration::from_secs(5)).await;
 }
 
+#[path = "stack_tests/ordered.rs"]
+mod ordered;
 #[path = "stack_tests/parking.rs"]
 mod parking;
 #[path = "stack_tests/refused.rs"]

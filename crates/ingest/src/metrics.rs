@@ -48,8 +48,12 @@ struct Instruments {
     ended: AtomicU64,
     /// Events that found no durable path: an outage does not fill the log.
     pathless: Seldom,
-    /// Failures to store how far the spool is published, to drop its old files, and to read what the topic refused: the same.
-    unkept: [Seldom; 3],
+    /// Failures to store how far the spool is published.
+    progress_unkept: Seldom,
+    /// Failures to drop its old files.
+    files_unremoved: Seldom,
+    /// Failures to read what the topic refused.
+    refused_unreadable: Seldom,
     /// The label of each way, made once.
     ways: [[KeyValue; 1]; 3],
     /// 202 answers, by the path that took the event.
@@ -104,7 +108,9 @@ impl Metrics {
             published: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             pathless: Seldom::default(),
-            unkept: Default::default(),
+            progress_unkept: Seldom::default(),
+            files_unremoved: Seldom::default(),
+            refused_unreadable: Seldom::default(),
             ways: Way::ALL.map(|way| [families::PATH.is(way.as_str())]),
             events_accepted: meter.counter("events.accepted"),
             accepted_late: meter.counter("accepted.late"),

@@ -179,7 +179,7 @@ impl Drainer {
         }
         // Not being able to store it costs repeats after a restart, never an event: carried on.
         if let Err(error) = self.cursor.advance(position).await {
-            self.metrics.progress_unkept("how far the spool is published", &error);
+            self.metrics.progress_unkept(&error);
             return;
         }
         let spool = self.lane.spool().clone();

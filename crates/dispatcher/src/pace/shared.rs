@@ -22,6 +22,7 @@ use super::lately::Lately;
 use super::timeline::{Ask, Sent, Taken, Timeline};
 use super::{Heard, Pace, Slot};
 use crate::metrics::slots::{Outcome, Slots};
+use crate::waiting::Waiting;
 
 /// How long a reservation may take: later its slots would have passed.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
@@ -353,23 +354,6 @@ impl Pace for Shared {
 
     fn limit(&self) -> Limit {
         self.state().timeline.limit
-    }
-}
-
-/// An attempt that waits.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    /// Counts it.
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::SeqCst);
-        Self(count)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -20,8 +20,7 @@ use events_proxy_core::partition;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::publish::News;
-use crate::publish::news;
+use crate::publish::news::{self, News};
 
 /// How many events may wait for one partition, and again as many make up its next batches. What is tried in halves is bounded by
 /// who waits for it: the requests that are admitted.

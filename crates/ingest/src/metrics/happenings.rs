@@ -81,23 +81,23 @@ impl Metrics {
         }
     }
 
-    /// How far the spool, or its fresh events, are published was not stored: repeats after a restart, and no event lost.
-    pub(crate) fn progress_unkept(&self, what: &str, error: &dyn Error) {
-        if let Some(times) = self.0.unkept[0].happened() {
-            tracing::warn!(times, error = sentence(error), "cannot store {what}; it is tried again");
+    /// How far the spool is published was not stored: repeats after a restart, and no event lost.
+    pub(crate) fn progress_unkept(&self, error: &dyn Error) {
+        if let Some(times) = self.0.progress_unkept.happened() {
+            tracing::warn!(times, error = sentence(error), "cannot store how far the spool is published; it is tried again");
         }
     }
 
     /// Old files of the spool stay.
     pub(crate) fn files_unremoved(&self, error: &dyn Error) {
-        if let Some(times) = self.0.unkept[1].happened() {
+        if let Some(times) = self.0.files_unremoved.happened() {
             tracing::warn!(times, error = sentence(error), "cannot remove old files of the spool; it is tried again");
         }
     }
 
     /// What the topic refused does not read.
     pub(crate) fn refused_unreadable(&self, error: &dyn Error) {
-        if let Some(times) = self.0.unkept[2].happened() {
+        if let Some(times) = self.0.refused_unreadable.happened() {
             tracing::warn!(times, error = sentence(error), "the log of refused events does not read; it is tried again");
         }
     }
