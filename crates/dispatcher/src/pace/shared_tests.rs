@@ -6,9 +6,10 @@ use std::time::Duration;
 use chassis::lifecycle::Tasks;
 use chassis::metrics::Registry;
 use storage::{Asked, Limit, Options, Reserved, Store};
+use tokio::time::Instant;
 
 use super::super::{Pace, limit};
-use super::{Means, PAUSE, Shared, longer, turns_of};
+use super::{Means, PAUSE, Shared, Turn, longer, turns_of};
 use crate::metrics::slots::Slots;
 
 /// So many requests in so many milliseconds.
@@ -78,4 +79,24 @@ async fn another_limit_has_its_own_turns_and_one_of_as_many_keeps_the_queue() {
     assert!(Arc::ptr_eq(&first, &queue()), "20 a second have one turn as well as 10");
     hear_of(of(5_000, 1_000));
     assert_eq!((first.available_permits(), queue().available_permits()), (1, 5));
+}
+
+#[tokio::test]
+async fn a_pause_comes_before_all_slots_in_hand_and_ends_at_its_moment() {
+    let shared = unserved(&Registry::new()).await;
+    assert!(matches!(shared.take(), Turn::Wait), "no slot is in hand");
+    let until = Instant::now() + Duration::from_secs(60);
+    shared.state().not_before = until;
+    assert!(matches!(shared.take(), Turn::At(due) if due == until), "a pause lasts");
+    shared.state().not_before = shared.0.origin;
+    assert!(matches!(shared.take(), Turn::Wait), "a pause is over");
+}
+
+#[tokio::test]
+async fn a_moment_and_its_time_are_each_others() {
+    let shared = unserved(&Registry::new()).await;
+    let origin = shared.0.origin;
+    for (time, moment) in [(0, origin), (1, origin + Duration::from_nanos(1)), (3_600_000_000_000, origin + Duration::from_secs(3_600))] {
+        assert_eq!((shared.moment(time), shared.time(moment)), (moment, time));
+    }
 }
