@@ -102,7 +102,7 @@ impl Drainer {
                 Beside { overtaken: overtaken.clone(), refused: refused.clone(), courtesy: courtesy.clone(), metrics: metrics.clone() };
             Lane::new((spool.clone(), from), outlets, bound, beside)
         };
-        let (fresh, left) = Fresh::start(&spool, lane(passing, fresh::BOUND, 0), progress.clone(), tasks)?;
+        let (fresh, left) = Fresh::start(&spool, lane(passing, fresh::BOUND, 0), (progress.clone(), metrics.clone()), tasks)?;
         let mut drainer =
             Self { lane: lane(backlog, BACKLOG, position), cursor, progress: progress.clone(), fresh, passing: None, metrics };
         let (stopping, left) = (tasks.stopping(), left.filter(|(split, _)| position <= *split));

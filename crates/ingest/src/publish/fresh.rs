@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use broker::log::{Cursor, CursorError, Log};
-use chassis::lifecycle::{Cause, OnFailure, Tasks, sentence};
+use chassis::lifecycle::{Cause, OnFailure, Tasks};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::CURSOR_INTERVAL;
 use super::lane::{Bound, Lane};
 use super::progress::Progress;
+use crate::metrics::Metrics;
 
 /// What it may have under way.
 pub(super) const BOUND: Bound = Bound { records: 4_000, bytes: 5 << 20 };
@@ -69,15 +70,22 @@ struct Passer {
     kept: (Cursor, Cursor),
     /// For those who look.
     progress: Progress,
+    /// Tells what cannot be kept.
+    metrics: Metrics,
 }
 
 impl Fresh {
     /// Starts the lane, which waits for a backlog; tells the split and the end of what was passed before the last stop.
-    pub(super) fn start(spool: &Log, lane: Lane, progress: Progress, tasks: &Tasks) -> Result<(Self, Option<(u64, u64)>), CursorError> {
+    pub(super) fn start(
+        spool: &Log,
+        lane: Lane,
+        (progress, metrics): (Progress, Metrics),
+        tasks: &Tasks,
+    ) -> Result<(Self, Option<(u64, u64)>), CursorError> {
         let kept = (spool.cursor("fresh-begin")?, spool.cursor("fresh-end")?);
         let left = (kept.0.position(), kept.1.position());
         let (orders, mut ordered) = mpsc::channel::<Order>(1);
-        let mut passer = Passer { lane, kept, progress };
+        let mut passer = Passer { lane, kept, progress, metrics };
         let stopping = tasks.stopping();
         tasks.spawn("let fresh events pass", OnFailure::StopProcess, async move {
             let work = async {
@@ -145,7 +153,7 @@ impl Passer {
             begun => begun,
         };
         if let Err(error) = kept {
-            tracing::warn!(error = sentence(&error), "cannot store which fresh events are published; it is tried again");
+            self.metrics.progress_unkept(&error);
         }
     }
 }
