@@ -28,7 +28,7 @@ const AT_ONCE: Duration = Duration::from_millis(50);
 const CREDIT_THOUSANDTHS: u32 = 4;
 /// The least push that is asked for.
 const PUSH_MIN: i64 = 100_000;
-/// An answer that comes later than an interval and this tells of no window that is still to come.
+/// An answer that comes later than an interval and this, together, tells of no window that is still to come.
 const OUTDATED: Duration = Duration::from_secs(1);
 /// The longest time without a look at the database while attempts wait.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -199,7 +199,7 @@ impl Timeline {
     /// An answer came after so long: asks for a push if the request can have arrived later than the guard allows; `true` if so.
     pub(super) fn heard(&mut self, sent: Sent, round_trip: Duration, worked: bool) -> bool {
         let excess = self.jitter.heard(round_trip, worked);
-        if excess >= self.limit.interval.max(OUTDATED) {
+        if excess > self.limit.interval.saturating_add(OUTDATED) {
             return false;
         }
         let beyond = sent.late + signed(excess) - signed(self.limit.guard);

@@ -197,13 +197,13 @@ fn a_push_reaches_as_far_as_the_credit_that_requests_earn() {
 
 #[test]
 fn an_answer_that_is_later_than_an_interval_and_a_second_asks_for_nothing() {
-    let mut timeline = with(ten(), 0, 0);
-    assert!(!timeline.heard(ON_TIME, nanos(1_000 * MS), true));
-    assert_eq!(timeline.ask(0, 0), Ask::Nothing);
-    let mut timeline = with(crate::pace::limit(1, Duration::from_secs(3)).unwrap(), 0, 0);
-    assert!(timeline.heard(ON_TIME, nanos(2_999 * MS), true));
-    let mut timeline = with(crate::pace::limit(10, Duration::from_millis(100)).unwrap(), 0, 0);
-    assert!(timeline.heard(ON_TIME, nanos(999 * MS), true));
+    for (millis, last) in [(100, 1_100), (1_000, 2_000), (3_000, 4_000)] {
+        let limit = crate::pace::limit(10, Duration::from_millis(millis)).unwrap();
+        let mut timeline = with(limit, 0, 0);
+        assert!(!timeline.heard(ON_TIME, nanos(last * MS + 1), true), "beyond {last} ms");
+        assert_eq!(timeline.ask(0, 0), Ask::Nothing);
+        assert!(timeline.heard(ON_TIME, nanos(last * MS), true), "at {last} ms");
+    }
 }
 
 #[test]
