@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 /// How many accounts and pairs are remembered; beyond it those that nobody waits for are forgotten.
 const REMEMBERED_MAX: usize = 100_000;
-/// How long failures count.
+/// How long failures count once nobody has to wait for them any more.
 const COUNTS_FOR: Duration = Duration::from_secs(3_600);
 /// How long it counts that an account got in: a source that refreshes its session logs in again after days, when something failed.
 const GOT_IN_FOR: Duration = Duration::from_secs(86_400);
@@ -60,6 +60,16 @@ struct Tried {
 }
 
 impl Tried {
+    /// Nothing was tried yet.
+    const fn fresh(now: Instant) -> Self {
+        Self { failures: 0, judged: 0, until: now, last: now, got_in: None }
+    }
+
+    /// Whether what failed still counts.
+    fn counts(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.last.max(self.until)) < COUNTS_FOR
+    }
+
     /// Whether one got in not too long ago.
     fn got_in(&self, now: Instant) -> bool {
         self.got_in.is_some_and(|at| now.duration_since(at) < GOT_IN_FOR)
@@ -92,7 +102,7 @@ impl LockOut {
         let (now, [pair, all]) = (Instant::now(), self.keys(account, address));
         let mut tried = self.tried();
         forget(&mut tried, now);
-        let known = |key: &Key| tried.get(key).filter(|known| now.duration_since(known.last) < COUNTS_FOR).copied();
+        let known = |key: &Key| tried.get(key).filter(|known| known.counts(now)).copied();
         let (of_pair, of_all) = (known(&pair), known(&all));
         let shut = |known: Option<Tried>| known.map_or(Duration::ZERO, |known| known.until.saturating_duration_since(now));
         let got_in = tried.get(&pair).is_some_and(|known| known.got_in(now));
@@ -100,10 +110,9 @@ impl LockOut {
         if !wait.is_zero() {
             return Err(wait);
         }
-        let fresh = Tried { failures: 0, judged: 0, until: now, last: now, got_in: None };
-        let entry = tried.entry(pair).or_insert(fresh);
+        let entry = tried.entry(pair).or_insert(Tried::fresh(now));
         if of_pair.is_none() {
-            *entry = Tried { judged: entry.judged, got_in: entry.got_in, ..fresh };
+            *entry = Tried { judged: entry.judged, got_in: entry.got_in, ..Tried::fresh(now) };
         }
         if entry.judged >= AT_ONCE {
             return Err(FIRST);
@@ -123,17 +132,20 @@ impl LockOut {
                 Ending::Failed => self.count(known, self.failures_max, now),
                 Ending::NotJudged => {}
             }
+            // Or what costs a flood nothing would push out what is known of others.
+            if known.judged == 0 && known.failures == 0 && known.got_in.is_none() {
+                tried.remove(&pair);
+            }
         }
         if ending == Ending::Failed {
-            let fresh = Tried { failures: 0, judged: 0, until: now, last: now, got_in: None };
-            let known = tried.entry(all).or_insert(fresh);
+            let known = tried.entry(all).or_insert(Tried::fresh(now));
             self.count(known, self.failures_max.saturating_mul(EVERYWHERE), now);
         }
     }
 
     /// Counts a failure, of which so many are free.
     fn count(&self, known: &mut Tried, free: u32, now: Instant) {
-        if now.duration_since(known.last) >= COUNTS_FOR {
+        if !known.counts(now) {
             known.failures = 0;
         }
         known.failures = known.failures.saturating_add(1);
@@ -156,17 +168,19 @@ impl LockOut {
     }
 }
 
-/// Makes room: first goes what no longer counts, then all that shuts nobody out.
+/// Makes room: first goes what no longer counts, then what shuts nobody out, then all but the addresses that got in, then those too.
 fn forget(tried: &mut HashMap<Key, Tried>, now: Instant) {
-    if tried.len() < REMEMBERED_MAX {
-        return;
-    }
-    tried.retain(|_, known| known.judged > 0 || now.duration_since(known.last) < COUNTS_FOR || known.got_in(now));
-    if tried.len() >= REMEMBERED_MAX {
-        tried.retain(|_, known| known.judged > 0 || known.until > now);
-    }
-    if tried.len() >= REMEMBERED_MAX {
-        tried.retain(|_, known| known.judged > 0);
+    let stays: [fn(&Tried, Instant) -> bool; 4] = [
+        |known, now| known.counts(now) || known.got_in(now),
+        |known, now| known.until > now || known.got_in(now),
+        Tried::got_in,
+        |_, _| false,
+    ];
+    for stays in stays {
+        if tried.len() < REMEMBERED_MAX {
+            return;
+        }
+        tried.retain(|_, known| known.judged > 0 || stays(known, now));
     }
 }
 
@@ -175,7 +189,7 @@ mod tests {
     use std::net::IpAddr;
     use std::time::Duration;
 
-    use super::{AT_ONCE, COUNTS_FOR, Ending, GOT_IN_FOR, LockOut};
+    use super::{AT_ONCE, COUNTS_FOR, Ending, GOT_IN_FOR, LockOut, REMEMBERED_MAX};
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
@@ -216,7 +230,8 @@ mod tests {
         for _ in 0..3 {
             fail(&lock_out, "shop", HERE);
         }
-        tokio::time::advance(COUNTS_FOR).await;
+        // The third makes everybody wait for a second; they count for as long as that, and an hour.
+        tokio::time::advance(COUNTS_FOR + Duration::from_secs(1)).await;
         fail(&lock_out, "shop", HERE);
         assert!(lock_out.begin("shop", HERE).is_ok());
     }
@@ -255,5 +270,39 @@ mod tests {
             lock_out.end("shop", HERE, Ending::NotJudged);
         }
         assert!(lock_out.begin("shop", HERE).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_longer_than_failures_count_lasts_and_the_next_one_is_longer() {
+        let lock_out = LockOut::new(1, COUNTS_FOR * 24);
+        fail(&lock_out, "shop", HERE);
+        let mut waits = Vec::new();
+        for _ in 0..15 {
+            let wait = lock_out.begin("shop", HERE).err().unwrap_or_default();
+            waits.push(wait.as_secs());
+            tokio::time::advance(wait.saturating_sub(Duration::from_secs(1))).await;
+            assert!(wait.is_zero() || lock_out.begin("shop", HERE).is_err(), "{wait:?}");
+            tokio::time::advance(Duration::from_secs(1)).await;
+            fail(&lock_out, "shop", HERE);
+        }
+        assert_eq!(waits, (0..15).map(|doubled| 1 << doubled).collect::<Vec<u64>>());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_names_makes_nobody_forget_who_got_in() {
+        let lock_out = LockOut::new(1, Duration::from_secs(60));
+        lock_out.begin("shop", HERE).unwrap();
+        lock_out.end("shop", HERE, Ending::GotIn);
+        for number in 0..REMEMBERED_MAX {
+            let account = number.to_string();
+            lock_out.begin(&account, other(1)).unwrap();
+            lock_out.end(&account, other(1), Ending::NotJudged);
+        }
+        assert_eq!(lock_out.tried().len(), 1, "what was not judged is kept");
+        for number in 0..REMEMBERED_MAX {
+            fail(&lock_out, &number.to_string(), other(1));
+            assert!(lock_out.tried().len() <= REMEMBERED_MAX + 1);
+        }
+        assert_eq!(lock_out.begin("shop", HERE), Ok(true));
     }
 }
