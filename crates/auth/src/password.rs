@@ -4,14 +4,16 @@
 //! stranger ──▶ line (waiting + parallel places, else Busy at once) ──▶ one at a time ──▶┐
 //! who got in before ──▶ a line of its own, as long ────────────────────────────────────▶┴▶ slots (parallel, 200 ms) ──▶ a thread that steps back
 //! ```
-//! Every check computes one bcrypt, whatever it is asked: an unknown account, a secret that cannot be right and a
-//! stored hash that cannot be read take as long as a wrong secret. A caller that goes away leaves the line; a bcrypt
+//! Every check computes as much, whatever it is asked: an unknown account, a secret that cannot be right, a stored hash that cannot
+//! be read and one of a lower cost than others take as long as a wrong secret. A caller that goes away leaves the line; a bcrypt
 //! under way keeps its slot until it ends, so no more than `parallel` ever run. Its thread yields to all others that have
 //! work, and its slot then rests as long as it had to wait for a processor, so that a storm of log-ins takes little from events;
 //! on an idle machine it is as fast as any.
 
+use std::hint::black_box;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -101,24 +103,26 @@ pub struct Passwords {
     slots: Arc<Semaphore>,
     /// The cost of new hashes.
     cost: u32,
-    /// What is checked where no hash is, of that cost.
-    dummy: Arc<str>,
+    /// The highest cost of a hash that is known: what every check computes.
+    highest: Arc<AtomicU32>,
+    /// Salt and digest of what is checked where no hash is.
+    dummy_tail: Arc<str>,
 }
 
 impl Passwords {
     /// Computes at most `parallel` at a time (at least one) while at most `waiting` more wait; new hashes have that cost,
     /// brought into [`COST_MIN`]..=[`COST_MAX`].
     ///
-    /// The cost should be that of the stored hashes: it is also how long an unknown account takes.
+    /// The cost should be the highest of the stored hashes, for every check takes as long as that; one that is higher counts from its first
+    /// check on.
     #[must_use]
     pub fn new(parallel: usize, waiting: usize, cost: u32) -> Self {
         let parallel = parallel.clamp(1, Semaphore::MAX_PERMITS);
         let places = parallel.saturating_add(waiting).min(Semaphore::MAX_PERMITS);
         let cost = cost.clamp(COST_MIN, COST_MAX);
-        let dummy = Arc::from(format!("$2b${cost:02}${DUMMY_TAIL}"));
         let [line, known] = [places; 2].map(|places| Arc::new(Semaphore::new(places)));
         let (gate, slots) = (Some(Arc::new(Semaphore::new(1))), Arc::new(Semaphore::new(parallel)));
-        Self { line, known, gate, slots, cost, dummy }
+        Self { line, known, gate, slots, cost, highest: Arc::new(AtomicU32::new(cost)), dummy_tail: Arc::from(DUMMY_TAIL) }
     }
 
     /// The same for whoever got in before: one caller that did not is before it at most, however many of them wait.
@@ -144,11 +148,29 @@ impl Passwords {
     /// [`Busy`] at once when the line is full, and when it moves too slowly; also when the process ends meanwhile.
     pub async fn check(&self, secret: &SecretString, hash: Option<&str>) -> Result<bool, Busy> {
         let fit = judge(secret.expose_secret()).is_ok();
-        let stored = hash.filter(|hash| fit && judge_hash(hash).is_ok());
+        let stored = hash.filter(|_| fit).and_then(|hash| Some((hash.to_owned(), judge_hash(hash).ok()?)));
         let known = stored.is_some();
-        let (secret, hash) = (secret.clone(), stored.unwrap_or(&self.dummy).to_owned());
-        let matches = self.compute(move || bcrypt::verify(secret.expose_secret(), &hash).unwrap_or(false)).await?;
+        let least = stored.as_ref().map_or(COST_MIN, |(_, cost)| *cost);
+        let highest = self.highest.fetch_max(least, Ordering::Relaxed).max(least);
+        let (hash, cost) = stored.unwrap_or_else(|| (self.dummy(highest), highest));
+        // Twice the cost is one more: with one of each from its own up to the highest it is as much as one of the highest.
+        let fillers: Vec<String> = (cost..highest).map(|cost| self.dummy(cost)).collect();
+        let secret = secret.clone();
+        let matches = self.compute(move || {
+            let verify = |hash: &str| bcrypt::verify(secret.expose_secret(), hash).unwrap_or(false);
+            let matches = verify(&hash);
+            for filler in &fillers {
+                black_box(verify(filler));
+            }
+            matches
+        });
+        let matches = matches.await?;
         Ok(known && matches)
+    }
+
+    /// What is checked where no hash is, at a cost.
+    fn dummy(&self, cost: u32) -> String {
+        format!("$2b${cost:02}${}", self.dummy_tail)
     }
 
     /// Runs one bcrypt on a thread of its own when it is its turn.
