@@ -12,10 +12,11 @@ use chassis::lifecycle::sentence;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Migrates the storage and puts the accounts in place, until it is done or the process stops. An account that the storage
-/// refuses is tried again, after the others: whoever has its log-in there may be taken out, or get another one.
+/// refuses is tried again, after the others: whoever has its log-in there may be taken out, or get another one. Those that are in
+/// place are not put there again: what is changed meanwhile by the command line stays.
 pub(crate) async fn sow(store: &Store, seeds: &[Seed], stop: CancellationToken) -> Result<(), chassis::lifecycle::Cause> {
-    let mut failures = 0_u32;
-    while let Err(error) = once(store, seeds).await {
+    let (mut failures, mut missing) = (0_u32, seeds.iter().collect());
+    while let Err(error) = once(store, &mut missing).await {
         failures = failures.saturating_add(1);
         if failures.is_power_of_two() {
             match error {
@@ -52,14 +53,20 @@ enum Failed<'a> {
     Account(&'a str, Error),
 }
 
-/// Tries once; may be repeated.
-async fn once<'a>(store: &Store, seeds: &'a [Seed]) -> Result<(), Failed<'a>> {
+/// Tries once; may be repeated with those that are missing then.
+async fn once<'a>(store: &Store, missing: &mut Vec<&'a Seed>) -> Result<(), Failed<'a>> {
     store.migrate().await.map_err(Failed::Storage)?;
     let mut refused = Ok(());
-    for seed in seeds {
+    let mut at = 0;
+    while let Some(seed) = missing.get(at).copied() {
         match store.put_account(&seed.account()).await {
-            Ok(()) => {}
-            Err(error @ Error::Refused(_)) => refused = Err(Failed::Account(&seed.id, error)),
+            Ok(()) => {
+                missing.remove(at);
+            }
+            Err(error @ Error::Refused(_)) => {
+                refused = Err(Failed::Account(&seed.id, error));
+                at += 1;
+            }
             Err(error) => return Err(Failed::Storage(error)),
         }
     }
@@ -74,7 +81,7 @@ mod tests {
     use tokio::time::timeout;
     use tokio_util::sync::CancellationToken;
 
-    use super::sow;
+    use super::{PAUSE, sow};
     use crate::settings::Seed;
 
     fn seed(id: &str, auth_id: &str) -> Seed {
@@ -92,7 +99,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_account_that_is_refused_holds_up_no_other_and_comes_when_its_log_in_is_free() {
+    async fn an_account_that_is_refused_holds_up_and_changes_no_other_and_comes_when_its_log_in_is_free() {
         let options = Options { url: "sqlite::memory:".to_owned(), max_connections: 1, acquire_timeout: Duration::from_secs(5) };
         let store = Store::connect(&options).await.unwrap();
         store.migrate().await.unwrap();
@@ -101,8 +108,12 @@ mod tests {
         let stop = CancellationToken::new();
         let free = async {
             in_place(&store, "bank", "bank").await;
+            // As the command line does; many tries come after it.
+            store.put_account(&seed("bank", "renamed").account()).await.unwrap();
+            tokio::time::sleep(3 * PAUSE).await;
             store.put_account(&seed("former", "elsewhere").account()).await.unwrap();
             in_place(&store, "shop", "shop").await;
+            in_place(&store, "renamed", "bank").await;
         };
         let (sown, ()) = tokio::join!(sow(&store, &seeds, stop), free);
         sown.unwrap();
