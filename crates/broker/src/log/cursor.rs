@@ -6,6 +6,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::disk::{anew, sync_dir};
@@ -23,8 +24,10 @@ pub struct Cursor {
 struct Kept {
     /// Its file.
     path: PathBuf,
-    /// The offset last kept; the lock makes moves stand in a line.
-    position: Mutex<u64>,
+    /// The offset last kept. Who only looks never waits for a disk.
+    position: AtomicU64,
+    /// Makes moves stand in a line.
+    moving: Mutex<()>,
 }
 
 impl Cursor {
@@ -40,13 +43,13 @@ impl Cursor {
             Err(error) if error.kind() == io::ErrorKind::NotFound => first,
             Err(error) => return Err(CursorError::File(FileError::at("read", &path)(error))),
         };
-        Ok(Self { kept: Arc::new(Kept { path, position: Mutex::new(position) }) })
+        Ok(Self { kept: Arc::new(Kept { path, position: AtomicU64::new(position), moving: Mutex::default() }) })
     }
 
     /// The next offset to read.
     #[must_use]
     pub fn position(&self) -> u64 {
-        *self.kept.position.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.position.load(Ordering::Acquire)
     }
 
     /// Moves to an offset and waits until that is durable. To move back does nothing. Dropping the future does not
@@ -64,12 +67,12 @@ impl Cursor {
 impl Kept {
     /// Moves to an offset, on a thread that may block.
     fn advance(&self, to: u64) -> Result<(), CursorError> {
-        let mut position = self.position.lock().unwrap_or_else(PoisonError::into_inner);
-        if to <= *position {
+        let _moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        if to <= self.position.load(Ordering::Acquire) {
             return Ok(());
         }
         self.write(to).map_err(FileError::at("write", &self.path)).map_err(CursorError::File)?;
-        *position = to;
+        self.position.store(to, Ordering::Release);
         Ok(())
     }
 
@@ -82,6 +85,18 @@ impl Kept {
         fs::rename(&fresh, &self.path)?;
         self.path.parent().map_or(Ok(()), sync_dir)
     }
+}
+
+/// The furthest place that any cursor of a directory keeps; one that does not read is told when it is opened.
+pub(super) fn furthest(dir: &Path) -> io::Result<u64> {
+    let mut furthest = 0;
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "cursor") {
+            furthest = furthest.max(decode(&fs::read(&path)?).unwrap_or_default());
+        }
+    }
+    Ok(furthest)
 }
 
 /// Writes an offset with its checksum.

@@ -38,9 +38,11 @@ pub(super) struct Local;
 
 impl Disk for Local {
     fn create(&self, path: &Path) -> io::Result<Box<dyn Medium>> {
-        remove(path)?;
-        let file = ours(path)?;
+        // Beside, and then in its place: a log whose only file is gone would begin anew, far behind its cursors.
+        let beside = path.with_file_name("segment-next");
+        let file = anew(&beside)?;
         file.sync_all()?;
+        fs::rename(&beside, path)?;
         path.parent().map_or(Ok(()), sync_dir)?;
         Ok(Box::new(file))
     }

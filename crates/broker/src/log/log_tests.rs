@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use events_proxy_core::envelope::Record;
 
+use super::disk::{Disk, Local};
 use super::{AppendError, CursorError, Log, OpenError, Options, Recovery};
 use crate::{Bounds, FetchError, FetchLimit};
 
@@ -196,6 +197,38 @@ async fn a_cursor_is_where_it_was_told_to_go_also_after_reopening() {
     std::fs::write(dir.path().join("drained.cursor"), [7; 12]).unwrap();
     let log = Log::open(dir.path(), &Options::default()).unwrap();
     assert!(matches!(log.cursor("drained"), Err(CursorError::Damaged(_))));
+}
+
+#[tokio::test]
+async fn a_log_without_its_files_goes_on_where_its_cursors_stand() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(dir.path(), &Options::default()).unwrap();
+    fill(&log, 0..9).await;
+    for (name, to) in [("drained", 7), ("other", 3)] {
+        log.cursor(name).unwrap().advance(to).await.unwrap();
+    }
+    drop(log);
+    std::fs::remove_file(dir.path().join("00000000000000000000.log")).unwrap();
+    for goes_on_at in [7, 8] {
+        let log = Log::open(dir.path(), &Options::default()).unwrap();
+        assert_eq!((log.bounds().earliest, log.bounds().end), (7, goes_on_at));
+        assert_eq!(log.append(vec![record("later")]).await.unwrap(), goes_on_at);
+    }
+}
+
+#[test]
+fn a_file_stays_until_the_one_in_its_place_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("00000000000000000042.log");
+    std::fs::write(&path, "before").unwrap();
+    let in_the_way = dir.path().join("segment-next");
+    std::fs::create_dir(&in_the_way).unwrap();
+    Local.create(&path).unwrap_err();
+    assert_eq!(std::fs::read(&path).unwrap(), b"before");
+    std::fs::remove_dir(&in_the_way).unwrap();
+    Local.create(&path).unwrap().write(b"after", 0).unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), b"after");
+    assert!(!in_the_way.exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

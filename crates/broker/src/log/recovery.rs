@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::cursor::furthest;
 use super::disk::Disk;
 use super::error::{FileError, OpenError};
 use super::frame::{HEADER_BYTES, Header, MAGIC, wide};
@@ -50,7 +51,7 @@ pub(super) fn recover(dir: &Path, disk: &dyn Disk) -> Result<Recovered, OpenErro
     let bases = list(dir).map_err(FileError::at("list", dir)).map_err(OpenError::File)?;
     let mut held = VecDeque::new();
     let mut progress = Progress::new(dir, &bases);
-    let (mut next, mut torn_bytes) = (bases.first().copied().unwrap_or(0), 0);
+    let (mut next, mut torn_bytes) = (0, 0);
     for (at, base) in bases.iter().enumerate() {
         let path = Segment::path(dir, *base);
         let scan = Scan::open(path, *base, bases.get(at + 1).copied())?;
@@ -62,10 +63,12 @@ pub(super) fn recover(dir: &Path, disk: &dyn Disk) -> Result<Recovered, OpenErro
         let path = Segment::path(dir, segment.base);
         resume(&path, segment, disk).map_err(FileError::at("reopen", &path)).map_err(OpenError::File)?
     } else {
-        let path = Segment::path(dir, 0);
+        // Offsets that a cursor has passed are not given out again: it would pass over their records.
+        next = furthest(dir).map_err(FileError::at("list", dir)).map_err(OpenError::File)?;
+        let path = Segment::path(dir, next);
         let medium = disk.create(&path).map_err(FileError::at("create", &path)).map_err(OpenError::File)?;
-        held.push_back(Segment::empty(0));
-        Active { medium, base: 0, len: 0, room: 0 }
+        held.push_back(Segment::empty(next));
+        Active { medium, base: next, len: 0, room: 0 }
     };
     Ok(Recovered { segments: Segments::new(held), active, next, torn_bytes })
 }
