@@ -29,7 +29,7 @@ impl Admission {
     /// Lets in so many requests at a time, whose bodies together have at most so many bytes.
     pub(crate) fn new(requests: usize, bytes: usize) -> Self {
         let places = |count: usize| Semaphore::new(count.clamp(1, Semaphore::MAX_PERMITS));
-        Self { requests: places(requests), bytes: places(bytes / UNIT) }
+        Self { requests: places(requests), bytes: places(bytes.div_ceil(UNIT)) }
     }
 
     /// Lets a request in whose body has at most so many bytes.

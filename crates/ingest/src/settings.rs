@@ -112,9 +112,8 @@ impl Settings {
         let interval = reader.millis("rate_limit_interval_ms", 1..=86_400_000);
         let look_ups = reader.number("look_up_rate_limit_requests_per_interval", 1..=10_000_000);
         let look_up_interval = reader.millis("look_up_rate_limit_interval_ms", 1..=86_400_000);
-        let body_bytes_max = reader.number("accept_body_bytes_max", 1_024..=16_777_216);
+        let bytes = bytes(reader);
         let timeout = reader.millis("accept_timeout_ms", 50..=60_000);
-        let in_flight_bytes_max = reader.number("accept_in_flight_bytes_max", 1_048_576..=8_589_934_592);
         let spool_dir = spool_dir(reader);
         let spool = spool(reader);
         let journal_batch_max = reader.number("journal_batch_max", 1..=5_000);
@@ -137,11 +136,11 @@ impl Settings {
             accounts: accounts?,
             rate: (requests?, interval?),
             look_ups: (look_ups?, look_up_interval?),
-            body_bytes_max: body_bytes_max?,
+            body_bytes_max: bytes?.0,
             timeout: timeout?,
             durability,
             in_flight_max: in_flight_max?,
-            in_flight_bytes_max: in_flight_bytes_max?,
+            in_flight_bytes_max: bytes?.1,
             sessions_per_minute: sessions_per_minute?,
             lock_out: (failures_max?, lock_out_max?),
             spool_dir: spool_dir?,
@@ -151,6 +150,19 @@ impl Settings {
             recorder: recorder?,
         })
     }
+}
+
+/// The most bytes of one body, and of all in work.
+fn bytes(reader: &mut Reader) -> Option<(usize, usize)> {
+    const ALL: &str = "accept_in_flight_bytes_max";
+    let one = reader.number("accept_body_bytes_max", 1_024..=16_777_216);
+    let all = reader.number(ALL, 1_048_576..=8_589_934_592);
+    let (one, all) = (one?, all?);
+    if one > all {
+        reader.mistake(ALL, "must not be less than ACCEPT_BODY_BYTES_MAX: a body whose length is not declared would never be let in");
+        return None;
+    }
+    Some((one, all))
 }
 
 /// What a 202 needs, unless it stands beside something that makes it worthless.

@@ -19,7 +19,7 @@ use chassis::lifecycle::{OnFailure, Tasks};
 use chassis::metrics::Registry;
 use chassis::settings::common::{self, Topic};
 use storage::Store;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::accept::{Accept, Overtaken, Straight};
 use crate::admission::Admission;
@@ -236,13 +236,20 @@ impl Running {
     }
 
     /// Stops: not ready, then the requests under way are answered, then the spool, and what is beside it, is drained for as long as
-    /// `grace` lasts.
+    /// `grace` lasts and the tasks that drain it do.
     pub async fn stop(&self, grace: Duration) -> Left {
         let until = Instant::now() + grace;
         self.condition.not_ready("stopping");
         self.server.stop(true).await;
-        while self.left() != Left::default() && Instant::now() < until {
-            tokio::time::sleep(DRAIN_POLL).await;
+        let drained = async {
+            while self.left() != Left::default() {
+                tokio::time::sleep(DRAIN_POLL).await;
+            }
+        };
+        // Both arms are cancel-safe: each only looks.
+        tokio::select! {
+            _ = timeout_at(until, drained) => {}
+            _ = self.tasks.failed() => {}
         }
         let left = self.left();
         let running = self.tasks.stop(Duration::from_secs(2)).await;

@@ -133,13 +133,14 @@ fn every_mistake_of_an_account_is_told_and_two_never_share_an_id_or_a_log_in() {
 #[test]
 fn unsafe_pairs_of_settings_are_refused() {
     let production = [("ENVIRONMENT_PROFILE", "production"), ("AUTH_ACCESS_TOKEN_SECRET", "b1946ac92492d2347c6235b4d2611184")];
-    let table: [(&[(&str, &str)], &str); 6] = [
+    let table: [(&[(&str, &str)], &str); 7] = [
         (&[("QUEUE_TYPE", "InMemory")], "QUEUE_TYPE"),
         (&[("USER_REPOSITORY_TYPE", "InMemory")], "USER_REPOSITORY_TYPE"),
         (&[("ACCEPT_DURABILITY", "broker"), ("QUEUE_COPIES", "1")], "QUEUE_COPIES"),
         (&[("ACCEPT_DURABILITY", "broker"), ("QUEUE_TYPE", "InMemory")], "ACCEPT_DURABILITY"),
         (&[("ACCEPT_DURABILITY", "disk")], "ACCEPT_DURABILITY"),
         (&[("AUTH_AUDIENCE", auth::operator::Operators::AUDIENCE)], "AUTH_AUDIENCE"),
+        (&[("ACCEPT_BODY_BYTES_MAX", "1048577"), ("ACCEPT_IN_FLIGHT_BYTES_MAX", "1048576")], "ACCEPT_IN_FLIGHT_BYTES_MAX"),
     ];
     for (pairs, wrong) in table {
         let mut reader = Settings::from_pairs(production.iter().chain(pairs).copied()).reader();
