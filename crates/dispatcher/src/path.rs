@@ -109,8 +109,7 @@ impl Path {
         }
         let story = Story::begin((&envelope, &record, consumed_at), (&attempts, forgiven), self.clock.now());
         let enrich = span.in_scope(|| trace::part(recorded, || tracing::info_span!("enrich")));
-        let brand = enrich.in_scope(|| self.brands.enrich(&envelope.source_id));
-        drop(enrich);
+        let brand = hold.unless_left(self.brands.enrich(&envelope.source_id).instrument(enrich)).await?;
         let tried = self.tries(&hold, (&envelope, &brand), &mut attempts, forgiven).instrument(span.clone()).await?;
         let end = tried.unwrap_or_else(|Panicked| {
             self.metrics.panicked(&envelope, partition, offset);

@@ -133,7 +133,7 @@ async fn path(target: Box<dyn Deliver>, patience: Patience) -> (Arc<Path>, Arc<C
     let url = "postgres://nobody@127.0.0.1:1/nothing".to_owned();
     let store = Store::connect(&storage::Options { url, max_connections: 1, acquire_timeout: Duration::from_millis(10) }).await.unwrap();
     let path = Path {
-        brands: Brands::start(store, "acme", &tasks),
+        brands: Brands::start(store, "acme", &tasks).after(&SourceId::new("a")),
         pace: Arc::<Counted>::clone(&pace),
         target,
         breaker: Breaker::default(),
