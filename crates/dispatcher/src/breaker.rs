@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_retry::strategy::jitter;
 
@@ -45,6 +46,8 @@ pub(crate) struct Breaker {
     state: Mutex<State>,
     /// How many wait until they may pass.
     waiting: AtomicUsize,
+    /// Whether it is open, for those who wait for something else meanwhile.
+    opened: watch::Sender<bool>,
 }
 
 /// What it knows.
@@ -99,6 +102,12 @@ impl Breaker {
         self.state().open.is_some()
     }
 
+    /// Waits until it is open.
+    pub(crate) async fn opened(&self) {
+        // The sender lives as long as this.
+        self.opened.subscribe().wait_for(|open| *open).await.ok();
+    }
+
     /// Says whether it is open or about to: no failure is an event's own then, as far as anybody knows.
     pub(crate) fn doubts(&self) -> bool {
         let state = self.state();
@@ -115,6 +124,9 @@ impl Breaker {
         let mut state = self.state();
         let was_open = state.open.is_some();
         *state = State { worked: Some(Instant::now()), ..State::default() };
+        if was_open {
+            self.opened.send_replace(false);
+        }
         drop(state);
         if was_open {
             tracing::info!("the target works again; deliveries go on");
@@ -137,6 +149,7 @@ impl Breaker {
         }
         let wait = pause.unwrap_or(PAUSE.0);
         state.open = Some(Open { probe_at: now + wait, pause: (wait * 2).min(PAUSE.1) });
+        self.opened.send_replace(true);
         drop(state);
         if pause.is_none() {
             tracing::warn!(detail, "the target does not work; events wait, and one at a time is tried");

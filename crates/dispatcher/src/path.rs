@@ -245,14 +245,17 @@ impl Path {
     async fn leave(&self, hold: &Hold, trace: &TraceContext) -> Option<(Pass, Slot)> {
         loop {
             let pass = hold.unless_left(self.breaker.pass()).await?;
-            let Some(slot) = self.slot(hold, trace).await else {
+            // Both arms are cancel-safe: a place among those who wait for a slot is given up, and so is a look. Those who waited while the
+            // breaker opened would all run against a target that is away, or, if they only took their slots, hold up the probe behind them.
+            let slot = tokio::select! {
+                slot = self.slot(hold, trace) => slot,
+                () = self.breaker.opened(), if pass == Pass::Free => continue,
+            };
+            let Some(slot) = slot else {
                 self.breaker.passed_over(pass);
                 return None;
             };
-            // Those who waited for a slot while the breaker opened would all run against a target that is away.
-            if pass == Pass::Probe || !self.breaker.is_open() {
-                return Some((pass, slot));
-            }
+            return Some((pass, slot));
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use super::{PATIENCE, journey, path, scene, verdict};
 use crate::classify::Verdict;
 use crate::deliver::{Deliver, Order};
-use crate::pace::Pace;
+use crate::pace::{Pace, limit};
 use crate::path::{Journey, Path};
 
 /// Leads an event along its path until it is not parked; its place among those under way is others' while it is.
@@ -91,7 +91,28 @@ async fn those_who_wait_for_a_slot_when_the_target_goes_away_stay_back() {
     assert_eq!(scene.script.calls(), 0, "a call was made although the breaker is open");
     scene.script.says(&[Outcome::Delivered]);
     assert_eq!(travelling.join_next().await.unwrap().unwrap().unwrap().end, End::Delivered);
-    assert_eq!(scene.pace.slots.load(Ordering::Relaxed), 2, "the probe pays a slot of its own");
+    assert_eq!(scene.pace.slots.load(Ordering::Relaxed), 1, "a slot was taken for nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_queue_for_slots_holds_up_no_probe() {
+    let scene = scene(&[Outcome::Unavailable]).await;
+    scene.pace.pace.change(limit(1, Duration::from_secs(2)).unwrap()).unwrap();
+    let mut travelling = JoinSet::new();
+    for number in 0..200 {
+        let path = Arc::clone(&scene.path);
+        travelling.spawn(async move { path.travel(journey(number)).await });
+    }
+    let goes = async |open: bool| {
+        while scene.path.breaker.is_open() != open {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), goes(true)).await.expect("the target is not missed");
+    let before = scene.pace.slots.load(Ordering::Relaxed);
+    scene.script.says(&[Outcome::Delivered]);
+    timeout(Duration::from_secs(10), goes(false)).await.expect("nobody finds out that the target is back");
+    assert_eq!(scene.pace.slots.load(Ordering::Relaxed) - before, 1, "slots were taken for nothing");
 }
 
 /// A target that never takes some of the events, and all others.
