@@ -38,7 +38,7 @@ use crate::pace::Pace;
 use crate::stack::Running;
 use figures::{Figures, Newest, Permitted, Watch};
 
-pub(crate) use access::{may_act, signed_in};
+pub(crate) use access::{may_act, signed_in, token};
 pub(crate) use problem::Problem;
 pub use settings::Settings;
 

@@ -262,6 +262,22 @@ async fn where_no_operator_is_named_nobody_signs_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_watches_is_told_no_more_once_the_session_is_over() {
+    let (ground, tasks) = (Ground::new(Options::default()).await, Tasks::new());
+    let mut parts = ground.parts("one", Order::None);
+    parts.settings.operator.lifetime = Duration::from_secs(3);
+    let (running, private) = office(parts, &["vera"], &tasks).await;
+    let (_, session) = asked(&private, "/operator/sessions", None).await;
+    let watching = reqwest::Client::new().get(format!("{private}/console/live")).bearer_auth(session["token"].as_str().unwrap());
+    let mut watching = watching.send().await.unwrap();
+    assert!(watching.chunk().await.unwrap().unwrap().starts_with(b"data: "));
+    let over = async { while watching.chunk().await.unwrap().is_some() {} };
+    tokio::time::timeout(Duration::from_secs(30), over).await.expect("it is told for ever");
+    running.stop(Duration::from_secs(5)).await;
+    tasks.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_operator_is_told_that_the_storage_does_not_answer() {
     let (ground, tasks) = (Ground::new(Options::default()).await, Tasks::new());
     // Nobody listens there.

@@ -33,7 +33,7 @@ pub(super) async fn events(request: HttpRequest, office: web::Data<Office>) -> H
     if signed_in(&request, &office).is_err() {
         return HttpResponse::Unauthorized().finish();
     }
-    follow(office, async |office| Some(live(&office.figures.at_hand(), office)))
+    follow(&request, office, async |office| Some(live(&office.figures.at_hand(), office)))
 }
 
 /// The part that changes.

@@ -40,7 +40,7 @@ pub(super) async fn list(request: HttpRequest, office: web::Data<Office>) -> Htt
 pub(super) async fn events(request: HttpRequest, office: web::Data<Office>) -> HttpResponse {
     let Ok(session) = signed_in(&request, &office) else { return HttpResponse::Unauthorized().finish() };
     let role = session.operator.role;
-    follow(office, async move |office| {
+    follow(&request, office, async move |office| {
         let replays = office.store.replays(LISTED).await.ok()?;
         Some(listed(&replays, office.clock.now(), role))
     })

@@ -112,9 +112,14 @@ pub(crate) fn cookie(token: &str) -> Cookie<'static> {
     cookie
 }
 
+/// What a request shows for who asks.
+pub(crate) fn token(request: &HttpRequest) -> Option<String> {
+    bearer(request).or_else(|| request.cookie(COOKIE).map(|cookie| cookie.value().to_owned()))
+}
+
 /// Says who asks, if they are signed in.
 pub(crate) fn signed_in(request: &HttpRequest, office: &Office) -> Result<Session, Problem> {
-    let token = bearer(request).or_else(|| request.cookie(COOKIE).map(|cookie| cookie.value().to_owned())).ok_or(Problem::NotSignedIn)?;
+    let token = token(request).ok_or(Problem::NotSignedIn)?;
     let operator = office.operators.verify(&token, office.clock.now()).map_err(|_| Problem::NotSignedIn)?;
     Ok(Session { operator })
 }
