@@ -9,7 +9,7 @@ use storage::{Asked, Limit, Options, Reserved, Store};
 use tokio::time::Instant;
 
 use super::super::{Pace, limit};
-use super::{Means, PAUSE, Shared, Turn, longer, turns_of};
+use super::{Lately, Means, PAUSE, Shared, Turn, longer, turns_of};
 use crate::metrics::slots::Slots;
 
 /// So many requests in so many milliseconds.
@@ -99,4 +99,18 @@ async fn a_moment_and_its_time_are_each_others() {
     for (time, moment) in [(0, origin), (1, origin + Duration::from_nanos(1)), (3_600_000_000_000, origin + Duration::from_secs(3_600))] {
         assert_eq!((shared.moment(time), shared.time(moment)), (moment, time));
     }
+}
+
+#[tokio::test]
+async fn the_share_that_is_used_is_that_of_the_slots_given_out() {
+    let shared = unserved(&Registry::new()).await;
+    assert_eq!(shared.used(), 0.0);
+    shared.state().lately = Lately::new(1_000, Duration::from_secs(1));
+    for _ in 0..50 {
+        shared.state().lately.note(Instant::now());
+    }
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    // Half of the first tenth of a second, or of several where this machine is slow.
+    let used = shared.used();
+    assert!(used > 0.0 && used < 1.0, "{used}");
 }
