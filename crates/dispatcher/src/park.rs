@@ -22,7 +22,7 @@ use chassis::lifecycle::sentence;
 
 /// How often due events are looked for.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// How many are taken at once.
+/// How many are taken at once; where there are as many, the next ones are looked for at once.
 const DUE_MAX: u32 = 200;
 
 /// A partition's desk and the way to its settlement.
@@ -56,9 +56,12 @@ impl Parked {
                 ended?;
             }
             // Both arms are cancel-safe: an event that was read and not started stays parked.
-            tokio::select! {
+            let more = tokio::select! {
                 () = self.stopping.cancelled() => break,
                 _ = tick.tick() => self.start(&mut events).await,
+            };
+            if more {
+                tick.reset_immediately();
             }
         }
         while let Some(ended) = events.join_next().await {
@@ -67,17 +70,18 @@ impl Parked {
         Ok(())
     }
 
-    /// Starts what is due; while the target is away, one that finds out whether it is back, where nobody else does.
-    async fn start(&self, events: &mut JoinSet<()>) {
+    /// Starts what is due; while the target is away, one that finds out whether it is back, where nobody else does. Tells whether
+    /// more may be due.
+    async fn start(&self, events: &mut JoinSet<()>) -> bool {
         let breaker = &self.path.breaker;
         let most = match (breaker.is_open(), breaker.lacks_probe()) {
             (false, _) => DUE_MAX,
             (true, true) => 1,
-            (true, false) => return,
+            (true, false) => return false,
         };
         let epochs = self.desks.epochs();
         if epochs.is_empty() {
-            return;
+            return false;
         }
         // What was under way before the question may be answered although it ends meanwhile: it is not started again.
         let retried: HashSet<(u32, u64)> = self.desks.ledgers().iter().flat_map(|ledger| places(ledger)).collect();
@@ -85,18 +89,21 @@ impl Parked {
         // Looked up anew for each event: a partition may have gone while the one before waited for its turn. Where it is back
         // under another epoch, what was read of it may have ended elsewhere.
         let at = |partition| self.desks.at(partition).filter(|(desk, _)| epochs.get(&partition) == Some(&desk.hold.epoch));
-        let due = match self.store.due(&self.topic, &partitions, self.path.clock.now(), most).await {
+        // Those under way are due as well, and come first.
+        let asked = most.saturating_add(u32::try_from(retried.len()).unwrap_or(u32::MAX));
+        let due = match self.store.due(&self.topic, &partitions, self.path.clock.now(), asked).await {
             Ok(due) => due,
             Err(error) => {
                 tracing::debug!(error = sentence(&error), "cannot read parked events; it is tried again");
-                return;
+                return false;
             }
         };
+        let mut begun = 0;
         for broken in due.broken.into_iter().filter(|broken| !retried.contains(&(broken.partition, broken.offset))) {
             bury(at(broken.partition), broken).await;
         }
         for row in due.rows.into_iter().filter(|row| !retried.contains(&(row.partition, row.offset))) {
-            let Ok(permit) = Arc::clone(&self.under_way).acquire_owned().await else { return };
+            let Ok(permit) = Arc::clone(&self.under_way).acquire_owned().await else { return false };
             let envelope = match Envelope::decode(&row.record) {
                 Ok(envelope) => envelope,
                 Err(error) => {
@@ -109,6 +116,7 @@ impl Parked {
             };
             if let Some((journey, (desk, ended))) = at(row.partition).and_then(|way| journey(way, row, envelope)) {
                 let path = Arc::clone(&self.path);
+                begun += 1;
                 events.spawn(async move {
                     let key = (journey.envelope.source_id.clone(), journey.envelope.event.id.clone());
                     let (_, offset) = journey.place;
@@ -121,6 +129,7 @@ impl Parked {
                 });
             }
         }
+        most > 1 && begun >= most
     }
 }
 

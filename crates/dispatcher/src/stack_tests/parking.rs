@@ -53,6 +53,19 @@ async fn parked_events_are_not_delivered_twice_however_often_they_are_looked_for
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn as_many_parked_events_are_under_way_as_there_are_places() {
+    let ground = Ground::new(Options { latency: Duration::from_secs(300), ..Options::default() }).await;
+    ground.store.migrate().await.unwrap();
+    let settled = (0..450).map(|number| parked(&format!("e-{number}"), number, record("shop", &format!("e-{number}"))));
+    settle(&ground, settled.collect()).await;
+    let mut parts = ground.parts("one", Order::None);
+    (parts.settings.in_flight_max, parts.settings.target.timeout) = (430, Duration::from_secs(300));
+    let running = start(parts, &Tasks::new()).unwrap().0;
+    until("all places are taken", async || running.numbers().in_flight == 430).await;
+    running.stop(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_parked_event_that_does_not_read_any_more_is_dead_and_in_nobody_s_way() {
     let ground = Ground::new(Options::default()).await;
     ground.store.migrate().await.unwrap();
