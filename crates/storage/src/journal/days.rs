@@ -1,7 +1,8 @@
 //! The journal in days: room for those to come, an end for those that are over.
 //!
 //! On PostgreSQL a day is a table, and letting go of one is a matter of moments whatever it holds; rows of a day that has
-//! no table stand in `journal_rest` until it gets one. SQLite deletes rows, a few thousand at a time.
+//! no table stand in `journal_rest` until it gets one. Many rows stay there: to move them takes long, and holds up whoever
+//! writes to them. What is over is deleted there, as SQLite deletes all rows, a few thousand at a time.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +15,10 @@ use crate::{Answer, Store};
 
 /// How many days are made before they begin.
 const AHEAD: i64 = 2;
-/// How many rows SQLite deletes at once: others write in between.
+/// How many rows are deleted at once: others write in between.
 const ROWS_MAX: u64 = 5_000;
+/// How many rows are moved into new tables at once: a second's work.
+const MOVED_MAX: u64 = 20_000;
 /// How long the job waits for others' locks; a writer that meets it waits no longer either.
 const LOCK_WAIT: &str = "SET LOCAL lock_timeout = '2s'";
 /// One process at a time does it; whoever comes second leaves it to the first. "days" in ASCII.
@@ -31,8 +34,8 @@ impl Store {
             let mut gone = 0;
             loop {
                 let went = self.write(&Keep { days: i64::from(days) }).await?;
-                gone += went;
-                if self.reader().get_database_backend() == DbBackend::Postgres || went < ROWS_MAX {
+                gone += went.told;
+                if went.rows < ROWS_MAX {
                     return Ok(gone);
                 }
             }
@@ -46,10 +49,19 @@ struct Keep {
     days: i64,
 }
 
-impl Transact for Keep {
-    type Outcome = u64;
+/// What went in a round.
+#[derive(Debug, Default)]
+struct Went {
+    /// What is told of it.
+    told: u64,
+    /// Rows that were deleted one by one: where they are many, there may be more.
+    rows: u64,
+}
 
-    async fn run(&self, transaction: &DatabaseTransaction) -> Result<u64, DbErr> {
+impl Transact for Keep {
+    type Outcome = Went;
+
+    async fn run(&self, transaction: &DatabaseTransaction) -> Result<Went, DbErr> {
         let backend = transaction.get_database_backend();
         let now = transaction.query_one_raw(statement(backend, "SELECT {now}", Vec::new())).await?;
         let today = now.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))?.div_euclid(DAY_MICROS);
@@ -57,24 +69,42 @@ impl Transact for Keep {
         if backend != DbBackend::Postgres {
             let delete =
                 format!("DELETE FROM journal WHERE rowid IN (SELECT rowid FROM journal WHERE day < {} LIMIT {ROWS_MAX})", kept.start);
-            return Ok(transaction.execute_unprepared(&delete).await?.rows_affected());
+            let rows = transaction.execute_unprepared(&delete).await?.rows_affected();
+            return Ok(Went { told: rows, rows });
         }
         let alone = transaction.query_one_raw(statement(backend, ALONE, Vec::new())).await?;
         if !alone.map_or(Ok(false), |row| row.try_get_by_index(0))? {
-            return Ok(0);
+            return Ok(Went::default());
         }
         transaction.execute_unprepared(LOCK_WAIT).await?;
         let there = tables(transaction).await?;
-        for day in kept.clone().filter(|day| !there.contains(day)) {
-            make(transaction, day).await?;
+        let mut room = MOVED_MAX;
+        // Those to come first: in them the next rows are at home.
+        for day in kept.clone().rev().filter(|day| !there.contains(day)) {
+            let rows = resting(transaction, day, room).await?;
+            if rows <= room {
+                make(transaction, day).await?;
+                room -= rows;
+            }
         }
         let over: Vec<i64> = there.into_iter().filter(|day| *day < kept.start).collect();
         for day in &over {
             transaction.execute_unprepared(&format!("DROP TABLE journal_d{day}")).await?;
         }
-        transaction.execute_unprepared(&format!("DELETE FROM journal_rest WHERE day < {}", kept.start)).await?;
-        Ok(u64::try_from(over.len()).unwrap_or(u64::MAX))
+        let delete = format!(
+            "DELETE FROM journal_rest WHERE ctid = ANY (ARRAY(SELECT ctid FROM journal_rest WHERE day < {} LIMIT {ROWS_MAX}))",
+            kept.start
+        );
+        let rows = transaction.execute_unprepared(&delete).await?.rows_affected();
+        Ok(Went { told: u64::try_from(over.len()).unwrap_or(u64::MAX), rows })
     }
+}
+
+/// How many rows of a day have no table, counted no further than beyond a bound.
+async fn resting(transaction: &DatabaseTransaction, day: i64, bound: u64) -> Result<u64, DbErr> {
+    let count = format!("SELECT count(*) FROM (SELECT FROM journal_rest WHERE day = {day} LIMIT {}) AS resting", bound + 1);
+    let row = transaction.query_one_raw(statement(DbBackend::Postgres, &count, Vec::new())).await?;
+    Ok(row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))?.unsigned_abs())
 }
 
 /// The days that have a table.

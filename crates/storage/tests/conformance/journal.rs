@@ -260,6 +260,28 @@ pub(crate) async fn news_of_publication_alone_is_committed_without_an_fsync(grou
     }
 }
 
+pub(crate) async fn a_day_of_many_rows_without_a_table_holds_up_no_other_day(ground: &Ground) {
+    let today = now().as_secs() / 86_400;
+    // Nobody made a table for days: dispatchers were at zero.
+    for (day, rows) in [(today, 25_000), (today - 1, 12), (today - 400, 12_000)] {
+        let columns = r#"source_id, event_id, day, name, trace_id, state_rank, received_at, "partition", "offset""#;
+        let values = format!("'shop', number::text, {day}, 'order', 'none', 1, {day} * 86400000000, 0, number");
+        ground.run(&format!("INSERT INTO journal ({columns}) SELECT {values} FROM generate_series(1, {rows}) AS number")).await;
+    }
+    ground.store.keep_journal(2).await.unwrap();
+    let tables = [(today - 2, true), (today - 1, true), (today, false), (today + 1, true), (today + 2, true)];
+    let tables = tables.map(|(day, there)| format!("(to_regclass('journal_d{day}') IS NOT NULL) = {there}")).join(" AND ");
+    ground
+        .run(&format!(
+            "DO $$ BEGIN
+                ASSERT {tables}, 'other days have tables';
+                ASSERT (SELECT count(*) FROM journal_rest) = 25000, 'and their rows; what is over is gone';
+                ASSERT (SELECT count(*) FROM journal) = 25012, 'no other row is';
+            END $$"
+        ))
+        .await;
+}
+
 pub(crate) async fn names_of_any_length_are_written_and_found(ground: &Ground) {
     // The tables of days are what has the indexes.
     ground.store.keep_journal(1).await.unwrap();

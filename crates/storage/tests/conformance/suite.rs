@@ -156,7 +156,8 @@ laws! {
 
 shared_laws! {
     journal:
-        news_of_publication_alone_is_committed_without_an_fsync;
+        news_of_publication_alone_is_committed_without_an_fsync
+        a_day_of_many_rows_without_a_table_holds_up_no_other_day;
     settling:
         a_beat_and_commits_of_many_partitions_do_not_wait_for_each_other;
     pacing:
