@@ -19,6 +19,7 @@ lint: ## check format, lints, structure and dependencies
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo xtask check
 	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; else echo "cargo-deny is not installed: dependencies were not checked"; fi
+	@if command -v cargo-machete >/dev/null; then cargo machete; else echo "cargo-machete is not installed: dependencies that nobody uses were not looked for"; fi
 
 bench: ## print what accepting and delivering events costs, beside bare handlers (PARTS="accept attack backlog traces recovery deliver", or some of them)
 	cargo build --release --workspace --bins
