@@ -4,7 +4,7 @@
 //! {"sub": account id, "sid": session id, "iat": s, "exp": s, "iss": issuer, "aud": audience}
 //! ```
 //! The algorithm is pinned: what the token's header says is only ever compared with HS256. A token is good until its
-//! `exp`, also when its session ends before: that is why its life is counted in seconds. Its header names its key (`kid`), so
+//! `exp`, also when its session ends before, unless whoever verifies knows that ([`Known::refuse`]). Its header names its key (`kid`), so
 //! that keys can be changed: two are accepted, one signs.
 
 use std::fmt;
@@ -93,12 +93,23 @@ pub enum Rejected {
     /// Its time is over.
     #[error("the access token has expired")]
     Expired,
+    /// Its session was ended.
+    #[error("the access token's session has ended")]
+    Ended,
 }
 
 impl Rejected {
     /// All reasons.
-    pub const ALL: [Self; 7] =
-        [Self::Malformed, Self::WrongAlgorithm, Self::Forged, Self::Incomplete, Self::WrongIssuer, Self::WrongAudience, Self::Expired];
+    pub const ALL: [Self; 8] = [
+        Self::Malformed,
+        Self::WrongAlgorithm,
+        Self::Forged,
+        Self::Incomplete,
+        Self::WrongIssuer,
+        Self::WrongAudience,
+        Self::Expired,
+        Self::Ended,
+    ];
 
     /// The reason's word in labels and logs.
     #[must_use]
@@ -111,6 +122,7 @@ impl Rejected {
             Self::WrongIssuer => "wrong_issuer",
             Self::WrongAudience => "wrong_audience",
             Self::Expired => "expired",
+            Self::Ended => "ended",
         }
     }
 }

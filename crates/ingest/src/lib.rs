@@ -12,6 +12,7 @@ mod admission;
 mod receive;
 mod authenticate;
 mod outage;
+mod ended;
 pub mod validate;
 mod spool;
 mod accept;

@@ -30,6 +30,8 @@ pub struct Settings {
     pub outage_grace: Duration,
     /// How long a refresh token lives.
     pub refresh_lifetime: Duration,
+    /// How often it is read which sessions were ended; never, where it is nothing.
+    pub session_check: Duration,
     /// Proxies whose headers tell the client's address.
     pub trusted_proxies: Proxies,
     /// Accounts to put in place.
@@ -105,6 +107,7 @@ impl Settings {
         let audience = audience(reader);
         let access_lifetime = reader.seconds("auth_access_token_expires_in_sec", 1..=86_400);
         let outage_grace = reader.seconds("auth_access_token_outage_grace_sec", 0..=86_400);
+        let session_check = reader.seconds("auth_session_check_interval_sec", 0..=3_600);
         let refresh_lifetime = reader.seconds("auth_refresh_token_expires_in_sec", 1..=31_536_000);
         let trusted_proxies = trusted_proxies(reader);
         let accounts = accounts(reader);
@@ -131,6 +134,7 @@ impl Settings {
             audience: audience?,
             access_lifetime: access_lifetime?,
             outage_grace: outage_grace?,
+            session_check: session_check?,
             refresh_lifetime: refresh_lifetime?,
             trusted_proxies: trusted_proxies?,
             accounts: accounts?,

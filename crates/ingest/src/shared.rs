@@ -29,7 +29,7 @@ pub(crate) struct Shared {
     /// Makes events durable.
     pub(crate) accept: Accept,
     /// Verifies access tokens.
-    pub(crate) keys: Known,
+    pub(crate) keys: Arc<Known>,
     /// Whether the storage is away.
     pub(crate) outage: Outage,
     /// Logs in, refreshes, ends.

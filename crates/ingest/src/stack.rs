@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use actix_web::web;
 use anyhow::Context;
-use auth::access::{Keys, Known};
+use auth::access::{Keys, Known, LEEWAY};
 use auth::lockout::LockOut;
 use auth::password::{COST_MIN, Passwords, judge_hash};
 use auth::session::Sessions;
@@ -33,7 +33,7 @@ use crate::publish::{Acks, Courtesy, Drainer, News, Parts as DrainerParts, Progr
 use crate::quota::Quota;
 use crate::settings::{Durability, Settings};
 use crate::shared::Shared;
-use crate::{seed, server, spool, topic};
+use crate::{ended, seed, server, spool, topic};
 
 /// How many bcrypt computations run at once, and how many callers may wait for one.
 const LOG_INS: (usize, usize) = (1, 64);
@@ -144,7 +144,9 @@ pub fn start(parts: Parts, listener: TcpListener, tasks: &Tasks) -> anyhow::Resu
     };
     let settings = Settings { recorder: settings.recorder.clone().watching(registry.spans()), ..settings };
     let outage = Outage::watch(store.clone(), settings.outage_grace, metrics.clone(), &own);
-    let shared = web::Data::new(shared(&settings, (store, outage), accept, (spool.clone(), progress.clone())));
+    let shared = web::Data::new(shared(&settings, (store.clone(), outage), accept, (spool.clone(), progress.clone())));
+    let good_for = settings.access_lifetime + LEEWAY + settings.outage_grace;
+    ended::watch(store, Arc::clone(&shared.keys), (settings.session_check, good_for), Arc::clone(&shared.clock), &own);
     let connections = Connections::default();
     let server = server::server(listener, shared, (connections.clone(), registry.requests())).context("serve")?;
     let handle = server.handle();
@@ -186,7 +188,7 @@ fn shared(settings: &Settings, (store, outage): (Store, Outage), accept: Accept,
     let passwords = Passwords::new(LOG_INS.0, LOG_INS.1, cost.unwrap_or(COST_USUAL).max(COST_MIN));
     Shared {
         sessions: Sessions::new(Arc::new(Remembered(store.clone())), passwords, keys.clone(), settings.refresh_lifetime),
-        keys: Known::new(keys),
+        keys: Arc::new(Known::new(keys)),
         outage,
         store,
         events_quota: Quota::new(settings.rate.0, settings.rate.1),

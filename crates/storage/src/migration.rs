@@ -6,6 +6,7 @@
 mod balance;
 mod columns;
 mod disabling;
+mod ended_sessions;
 mod failing;
 mod first;
 mod names;
@@ -47,6 +48,7 @@ impl MigratorTrait for Steps {
             Box::new(names::Step),
             Box::new(failing::Step),
             Box::new(short_names::Step),
+            Box::new(ended_sessions::Step),
         ]
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use events_proxy_core::{Moment, SourceId};
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict, Query};
-use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect, UpdateMany};
+use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany};
 
 use crate::entity::{account, refresh_token, session};
 use crate::store::Transact;
@@ -16,6 +16,8 @@ use crate::{Answer, Store};
 
 /// How long a token is remembered after its time is over, so that its reuse is told from an unknown one.
 const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The most ended sessions that are told at once.
+const ENDED_MAX: u64 = 100_000;
 /// The most forgotten sessions that one opening removes.
 const SWEEP_ROWS_MAX: u64 = 100;
 
@@ -100,6 +102,22 @@ impl Store {
     /// Any [`Error`].
     pub fn end_session<'a>(&'a self, session_id: &'a str, at: Moment) -> Answer<'a, ()> {
         Box::pin(async move { self.write(&Ending { session_id: text(session_id), at }).await })
+    }
+
+    /// The ids of sessions that were ended at this moment or later; where they are more than 100,000, those that ended last.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub fn ended_sessions(&self, since: Moment) -> Answer<'_, Vec<String>> {
+        Box::pin(async move {
+            let select = session::Entity::find()
+                .select_only()
+                .column(session::Column::Id)
+                .filter(session::Column::EndedAt.gte(since.as_micros()))
+                .order_by_desc(session::Column::EndedAt)
+                .limit(ENDED_MAX);
+            self.answer(select.into_tuple().all(self.reader())).await
+        })
     }
 }
 

@@ -11,8 +11,7 @@ use crate::{Findings, shown, sources};
 /// Where the codes are explained.
 const PAGE: &str = "docs/operations/errors.md";
 /// Where codes of answers are made, and where they are explained.
-const ANSWERS: [(&str, &str); 2] =
-    [("crates/ingest/src/reject.rs", "docs/api.md"), ("crates/dispatcher/src/operator/problem.rs", PAGE)];
+const ANSWERS: [(&str, &str); 2] = [("crates/ingest/src/reject.rs", "docs/api.md"), ("crates/dispatcher/src/operator/problem.rs", PAGE)];
 /// How an error is logged.
 const CALL: &str = "tracing::error!(";
 

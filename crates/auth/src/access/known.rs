@@ -1,9 +1,9 @@
 //! Tokens whose signature was verified before: a source sends the same one thousands of times.
 //!
-//! Law: [`Known::verify`] answers what [`Keys::verify`] would. What is kept is the caller under the token's SHA-256, never the
+//! Law: [`Known::verify`] answers what [`Keys::verify`] would, but refuses what belongs to a session that it was told has ended. What is kept is the caller under the token's SHA-256, never the
 //! token; a token that was rejected is not kept, so that only who holds good tokens takes up room, and that is bounded.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::mem;
 use std::sync::{PoisonError, RwLock};
@@ -28,19 +28,26 @@ pub struct Known {
     keys: Keys,
     /// What was verified lately: the young generation and the old one.
     seen: RwLock<(Entries, Entries)>,
+    /// Sessions that have ended.
+    ended: RwLock<HashSet<String>>,
 }
 
 impl Known {
     /// Verifies with these keys.
     #[must_use]
     pub fn new(keys: Keys) -> Self {
-        Self { keys, seen: RwLock::default() }
+        Self { keys, seen: RwLock::default(), ended: RwLock::default() }
+    }
+
+    /// Refuses tokens of these sessions from now on, and of no others.
+    pub fn refuse(&self, ended: HashSet<String>) {
+        *self.ended.write().unwrap_or_else(PoisonError::into_inner) = ended;
     }
 
     /// Says who calls, as [`Keys::verify`] does.
     ///
     /// # Errors
-    /// Those of [`Keys::verify`].
+    /// Those of [`Keys::verify`], and [`Rejected::Ended`].
     pub fn verify(&self, token: &str, now: Moment) -> Result<Caller, Rejected> {
         self.verify_late(token, now, Duration::ZERO)
     }
@@ -48,7 +55,7 @@ impl Known {
     /// Says who calls, also by a token that expired, but no longer ago than `late` and the leeway.
     ///
     /// # Errors
-    /// Those of [`Keys::verify`].
+    /// Those of [`Self::verify`].
     pub fn verify_late(&self, token: &str, now: Moment, late: Duration) -> Result<Caller, Rejected> {
         let name: [u8; 32] = Sha256::digest(token).into();
         let (found, young) = {
@@ -58,6 +65,9 @@ impl Known {
         };
         let (caller, expires_at) = found.map_or_else(|| self.keys.read(token), Ok)?;
         in_time(expires_at, now, late)?;
+        if self.ended.read().unwrap_or_else(PoisonError::into_inner).contains(&caller.session_id) {
+            return Err(Rejected::Ended);
+        }
         if !young {
             self.keep(name, (caller.clone(), expires_at));
         }
@@ -155,5 +165,18 @@ mod tests {
         assert!(seen.0.len() <= GENERATION && seen.1.len() <= GENERATION);
         let name = <[u8; 32]>::from(<sha2::Sha256 as sha2::Digest>::digest(&used));
         assert!(seen.0.contains_key(&name) || seen.1.contains_key(&name));
+    }
+
+    #[test]
+    fn tokens_of_sessions_that_ended_are_refused_also_those_that_are_known() {
+        let known = known();
+        let [first, second] = [1, 2].map(|session| token(&known, session));
+        assert!(known.verify(&first, now()).is_ok());
+        known.refuse(["session-1".to_owned()].into());
+        assert_eq!(known.verify(&first, now()), Err(Rejected::Ended));
+        assert_eq!(known.verify_late(&first, now(), LIFETIME), Err(Rejected::Ended));
+        assert!(known.verify(&second, now()).is_ok());
+        known.refuse(["session-2".to_owned()].into());
+        assert!(known.verify(&first, now()).is_ok(), "it was told of others alone");
     }
 }

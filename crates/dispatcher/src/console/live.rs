@@ -13,7 +13,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::operator::{Office, token};
 
 /// Answers with one rendering after another, for as long as the page is looked at and the rendering can be made.
-pub(super) fn follow(request: &HttpRequest, office: web::Data<Office>, render: impl AsyncFn(&Office) -> Option<Markup> + 'static) -> HttpResponse {
+pub(super) fn follow(
+    request: &HttpRequest,
+    office: web::Data<Office>,
+    render: impl AsyncFn(&Office) -> Option<Markup> + 'static,
+) -> HttpResponse {
     // Each viewer holds a connection and a rendering each second, so they have a number.
     let Ok(place) = Arc::clone(&office.viewers).try_acquire_owned() else {
         return HttpResponse::ServiceUnavailable().insert_header(("retry-after", "5")).finish();

@@ -57,6 +57,24 @@ async fn a_session_is_ended_by_its_own_good_token_alone() {
 }
 
 #[tokio::test]
+async fn an_ended_session_ends_its_access_token_too_where_that_is_looked_at() {
+    for (every, status) in [("1", 401), ("0", 202)] {
+        let ingest = Ingest::start(&[("AUTH_SESSION_CHECK_INTERVAL_SEC", every)]).await;
+        let (token, other) = (ingest.token().await, ingest.token().await);
+        assert_eq!(ingest.send(&token, &event("before")).await.status, 202);
+        let ended = Answer::of(ingest.request(Method::DELETE, "/api/user-sessions/current").bearer_auth(&token)).await;
+        assert_eq!(ended.status, 204, "{}", ended.body);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let answer = ingest.send(&token, &event("after")).await;
+        assert_eq!(answer.status, status, "{every}: {}", answer.body);
+        if status == 401 {
+            answer.is_problem(401, "access_token_invalid");
+        }
+        assert_eq!(ingest.send(&other, &event("of another session")).await.status, 202);
+    }
+}
+
+#[tokio::test]
 async fn while_the_storage_is_away_a_token_that_has_expired_still_sends_events_and_nothing_else() {
     // It takes connections and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();

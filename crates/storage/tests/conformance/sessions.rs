@@ -101,6 +101,24 @@ pub(crate) async fn of_many_rotations_at_once_exactly_one_is_done(ground: &Groun
     }
 }
 
+pub(crate) async fn sessions_that_were_ended_are_told_since_a_moment(ground: &Ground) {
+    let ended = async |since| ground.store.ended_sessions(second(since)).await.unwrap();
+    for (id, token, at) in [("s", 1, 10), ("t", 2, 20), ("open", 3, 0)] {
+        ground.store.open_session(&opening(id, token)).await.unwrap();
+        if at > 0 {
+            ground.store.end_session(id, second(at)).await.unwrap();
+        }
+    }
+    assert_eq!(ended(10).await, ["t", "s"]);
+    assert_eq!((ended(11).await, ended(21).await), (vec!["t".to_owned()], Vec::new()));
+    assert_eq!(
+        rotate(ground, 3, 4, 30).await,
+        Rotated::Done(RotatedSession { id: "open".to_owned(), account_id: shop(), started_at: second(0) })
+    );
+    assert_eq!(rotate(ground, 3, 5, 40).await, Rotated::Reused);
+    assert_eq!(ended(40).await, ["open"], "the reuse has ended it");
+}
+
 pub(crate) async fn opening_a_session_again_changes_nothing(ground: &Ground) {
     open(ground).await;
     assert_eq!(rotate(ground, 1, 2, 10).await, done());

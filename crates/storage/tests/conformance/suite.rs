@@ -76,6 +76,7 @@ laws! {
         the_tokens_of_an_ended_session_count_as_reused
         a_token_from_another_address_stays_unspent
         of_many_rotations_at_once_exactly_one_is_done
+        sessions_that_were_ended_are_told_since_a_moment
         opening_a_session_again_changes_nothing
         what_is_long_over_is_forgotten;
     journal:
