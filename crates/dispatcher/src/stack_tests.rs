@@ -268,7 +268,8 @@ async fn who_watches_is_told_no_more_once_the_session_is_over() {
     parts.settings.operator.lifetime = Duration::from_secs(3);
     let (running, private) = office(parts, &["vera"], &tasks).await;
     let (_, session) = asked(&private, "/operator/sessions", None).await;
-    let watching = reqwest::Client::new().get(format!("{private}/console/live")).bearer_auth(session["token"].as_str().unwrap());
+    let client = reqwest::Client::builder().build().unwrap();
+    let watching = client.get(format!("{private}/console/live")).bearer_auth(session["token"].as_str().unwrap());
     let mut watching = watching.send().await.unwrap();
     assert!(watching.chunk().await.unwrap().unwrap().starts_with(b"data: "));
     let over = async { while watching.chunk().await.unwrap().is_some() {} };
