@@ -91,8 +91,11 @@ fn a_walk_tells_damage_from_a_torn_tail_and_where_it_lies() {
         fs::write(&files[file], whole).unwrap();
     }
     let closed = Closed::write(1 << 20, &[(1, 50), (1, 50), (1, 50)]);
-    flip(&closed.files()[0], 88 + 5);
-    assert_eq!(shown(&closed), "0, hole at 88 of 88 for 1..2, 2");
+    for (byte, expected) in [(88 + 5, "0, hole at 88 of 88 for 1..2, 2"), (88 + 40, "0, unreadable 1, 2")] {
+        flip(&closed.files()[0], byte);
+        assert_eq!(shown(&closed), expected, "byte {byte} is flipped");
+        flip(&closed.files()[0], byte);
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use crate::log::fake::{Closed, flip, walked, with_room};
 use crate::log::frame::{HEADER_BYTES, Header, encode};
 use crate::log::offline::{self, Finding};
+use crate::log::recovery::{READ_BYTES, find_header};
 use crate::log::{OpenError, Recovery};
 
 #[test]
@@ -40,6 +41,21 @@ fn a_last_batch_of_which_blocks_never_reached_the_disk_is_dropped() {
         holed[hole.clone()].fill(0);
         fs::write(&path, holed).unwrap();
         assert_eq!(closed.read(), closed.acknowledged(1), "hole at {hole:?}");
+    }
+}
+
+#[test]
+fn a_header_is_found_also_across_the_end_of_what_is_read_at_once() {
+    let first = |bytes: usize| Closed::write(1 << 20, &[(1, bytes), (1, 10)]);
+    let beside = first(READ_BYTES - 200).places()[1] - (READ_BYTES - 200);
+    // It is looked for from 1 on.
+    for place in READ_BYTES - HEADER_BYTES..READ_BYTES + 3 {
+        let closed = first(place - beside);
+        assert_eq!(closed.places()[1], place, "the test puts it elsewhere");
+        let file = fs::File::open(&closed.files()[0]).unwrap();
+        let size = file.metadata().unwrap().len();
+        let found = find_header(&file, size, (1, 0)).unwrap().map(|(header, at)| (header.base, at));
+        assert_eq!(found, Some((1, place as u64)));
     }
 }
 
