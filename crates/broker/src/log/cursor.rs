@@ -4,12 +4,12 @@
 //! cursor is where it was or where it was told to go, never elsewhere. It moves forward only.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::disk::{anew, sync_dir};
+use super::disk::replace;
 use super::error::{CursorError, FileError};
 
 /// A place that outlives the process; clones, and cursors of one name, are the same place.
@@ -71,19 +71,10 @@ impl Kept {
         if to <= self.position.load(Ordering::Acquire) {
             return Ok(());
         }
-        self.write(to).map_err(FileError::at("write", &self.path)).map_err(CursorError::File)?;
+        let kept = replace(&self.path, &self.path.with_extension("cursor-next"), &encode(to));
+        kept.map_err(FileError::at("write", &self.path)).map_err(CursorError::File)?;
         self.position.store(to, Ordering::Release);
         Ok(())
-    }
-
-    /// Puts a new file in place of the old one.
-    fn write(&self, position: u64) -> io::Result<()> {
-        let fresh = self.path.with_extension("cursor-next");
-        let mut file = anew(&fresh)?;
-        file.write_all(&encode(position))?;
-        file.sync_all()?;
-        fs::rename(&fresh, &self.path)?;
-        self.path.parent().map_or(Ok(()), sync_dir)
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -39,12 +39,7 @@ pub(super) struct Local;
 impl Disk for Local {
     fn create(&self, path: &Path) -> io::Result<Box<dyn Medium>> {
         // Beside, and then in its place: a log whose only file is gone would begin anew, far behind its cursors.
-        let beside = path.with_file_name("segment-next");
-        let file = anew(&beside)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)?;
-        path.parent().map_or(Ok(()), sync_dir)?;
-        Ok(Box::new(file))
+        Ok(Box::new(replace(path, &path.with_file_name("segment-next"), &[])?))
     }
 
     fn reopen(&self, path: &Path, len: u64) -> io::Result<Box<dyn Medium>> {
@@ -89,15 +84,21 @@ pub(super) fn is_in_memory(_dir: &Path) -> bool {
     false
 }
 
-/// Makes a file that nobody but our user may read, whatever the umask: it holds other people's events.
-fn ours(path: &Path) -> io::Result<File> {
+/// Makes a file anew that nobody but our user may read, whatever the umask: it holds other people's events.
+fn anew(path: &Path) -> io::Result<File> {
+    remove(path)?;
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// Makes a file anew, in place of one that has its name, for nobody but our user.
-pub(super) fn anew(path: &Path) -> io::Result<File> {
-    remove(path)?;
-    ours(path)
+/// Puts a file in the place of one that may be there, whole: it is made beside, under another name, and kept. A crash leaves the one or the
+/// other.
+pub(super) fn replace(path: &Path, beside: &Path, contents: &[u8]) -> io::Result<File> {
+    let mut file = anew(beside)?;
+    file.write_all(contents)?;
+    file.sync_all()?;
+    fs::rename(beside, path)?;
+    path.parent().map_or(Ok(()), sync_dir)?;
+    Ok(file)
 }
 
 /// Makes a directory and what is missing above it, for nobody but our user. One that is there stays as whoever made it wants it.
