@@ -248,8 +248,9 @@ impl Path {
             // Both arms are cancel-safe: a place among those who wait for a slot is given up, and so is a look. Those who waited while the
             // breaker opened would all run against a target that is away, or, if they only took their slots, hold up the probe behind them.
             let slot = tokio::select! {
-                slot = self.slot(hold, trace) => slot,
+                biased;
                 () = self.breaker.opened(), if pass == Pass::Free => continue,
+                slot = self.slot(hold, trace) => slot,
             };
             let Some(slot) = slot else {
                 self.breaker.passed_over(pass);
