@@ -1,7 +1,8 @@
 //! Tokens whose signature was verified before: a source sends the same one thousands of times.
 //!
-//! Law: [`Known::verify`] answers what [`Keys::verify`] would, but refuses what belongs to a session that it was told has ended. What is kept is the caller under the token's SHA-256, never the
-//! token; a token that was rejected is not kept, so that only who holds good tokens takes up room, and that is bounded.
+//! Law: [`Known::verify`] answers what [`Keys::verify`] would, but refuses what belongs to a session that it was told has ended.
+//! What is kept is the caller under the token's SHA-256, never the token; a token that was rejected is not kept, so that only who
+//! holds good tokens takes up room, and that is bounded.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
